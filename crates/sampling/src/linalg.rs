@@ -1,0 +1,165 @@
+//! Dense products on slices: a safe face on the `gemm` crate, and the few vector loops that the laws need.
+
+use gemm::Parallelism;
+use multiversion::multiversion;
+
+/// A view of a matrix of shape `[rows, cols]` in a slice.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrix<'a> {
+    data: &'a [f32],
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+    col_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// Row-major `[rows, cols]`.
+    ///
+    /// # Panics
+    /// If the slice is shorter than `rows * cols`.
+    pub fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
+        Self::with_stride(data, rows, cols, cols)
+    }
+
+    /// Row-major `[rows, cols]` whose rows begin `stride` elements apart.
+    ///
+    /// # Panics
+    /// If the slice ends before the last row does.
+    pub fn with_stride(data: &'a [f32], rows: usize, cols: usize, stride: usize) -> Self {
+        assert!(fits(data.len(), rows, cols, stride), "a slice of {} cannot hold [{rows}, {cols}]", data.len());
+        Self { data, rows, cols, row_stride: stride, col_stride: 1 }
+    }
+
+    /// The transpose, `[cols, rows]`, of the same numbers.
+    pub fn t(self) -> Self {
+        Self {
+            rows: self.cols,
+            cols: self.rows,
+            row_stride: self.col_stride,
+            col_stride: self.row_stride,
+            ..self
+        }
+    }
+}
+
+fn fits(len: usize, rows: usize, cols: usize, stride: usize) -> bool {
+    stride >= cols && (rows == 0 || (rows - 1) * stride + cols <= len)
+}
+
+/// How many threads a product may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threads {
+    /// The calling thread only: for products inside a parallel loop, and small ones.
+    One,
+    /// The current rayon pool.
+    Pool,
+}
+
+/// `dst = beta * dst + a · b`; with `beta = 0`, whatever `dst` held (NaN too) is overwritten.
+///
+/// # Shapes
+/// - dst: `[a.rows, b.cols]`, row-major, rows `stride` elements apart
+///
+/// # Panics
+/// If the shapes do not agree or `dst` is too short.
+#[allow(unsafe_code)]
+pub fn matmul(dst: &mut [f32], stride: usize, beta: f32, a: Matrix<'_>, b: Matrix<'_>, threads: Threads) {
+    let (rows, cols, inner) = (a.rows, b.cols, a.cols);
+    assert_eq!(inner, b.rows, "product of [{rows}, {inner}] and [{}, {cols}]", b.rows);
+    assert!(fits(dst.len(), rows, cols, stride), "a slice of {} cannot hold [{rows}, {cols}]", dst.len());
+    let parallelism = match threads {
+        Threads::One => Parallelism::None,
+        Threads::Pool => Parallelism::Rayon(0),
+    };
+    // SAFETY: `Matrix` and the assertions above keep every index of the three views inside its slice, and `dst` is
+    // borrowed mutably, so it overlaps neither operand.
+    unsafe {
+        gemm::gemm(
+            rows,
+            cols,
+            inner,
+            dst.as_mut_ptr(),
+            1,
+            stride as isize,
+            beta != 0.0,
+            a.data.as_ptr(),
+            a.col_stride as isize,
+            a.row_stride as isize,
+            b.data.as_ptr(),
+            b.col_stride as isize,
+            b.row_stride as isize,
+            beta,
+            1.0,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}
+
+/// Partial sums of [`dot`]: one AVX-512 register, and always this many, so that a result does not depend on the
+/// processor.
+const LANES: usize = 16;
+
+/// `a · b`, summed in 16 lanes.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [[0.0f32; LANES]; 2];
+    let (mut xs, mut ys) = (a.chunks_exact(2 * LANES), b.chunks_exact(2 * LANES));
+    for (x, y) in (&mut xs).zip(&mut ys) {
+        for half in 0..2 {
+            for lane in 0..LANES {
+                lanes[half][lane] += x[half * LANES + lane] * y[half * LANES + lane];
+            }
+        }
+    }
+    let mut sums = [0.0f32; LANES];
+    for lane in 0..LANES {
+        sums[lane] = lanes[0][lane] + lanes[1][lane];
+    }
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            sums[lane] += sums[lane + width];
+        }
+        width /= 2;
+    }
+    xs.remainder().iter().zip(ys.remainder()).fold(sums[0], |sum, (x, y)| sum + x * y)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn naive(a: &[f32], b: &[f32], rows: usize, inner: usize, cols: usize) -> Vec<f32> {
+        let at = |i: usize, j: usize| (0..inner).map(|k| a[i * inner + k] * b[k * cols + j]).sum::<f32>();
+        (0..rows * cols).map(|at_| at(at_ / cols, at_ % cols)).collect()
+    }
+
+    #[test]
+    fn products_agree_with_the_triple_loop() {
+        let (rows, inner, cols) = (5, 7, 3);
+        let a: Vec<f32> = (0..rows * inner).map(|i| (i as f32).sin()).collect();
+        let b: Vec<f32> = (0..inner * cols).map(|i| (i as f32).cos()).collect();
+        let want = naive(&a, &b, rows, inner, cols);
+        let mut got = vec![f32::NAN; rows * cols];
+        matmul(&mut got, cols, 0.0, Matrix::new(&a, rows, inner), Matrix::new(&b, inner, cols), Threads::One);
+        assert!(got.iter().zip(&want).all(|(x, y)| (x - y).abs() < 1e-5), "{got:?} {want:?}");
+
+        let b_t: Vec<f32> = (0..inner * cols).map(|i| b[i % inner * cols + i / inner]).collect();
+        matmul(&mut got, cols, 1.0, Matrix::new(&a, rows, inner), Matrix::new(&b_t, cols, inner).t(), Threads::Pool);
+        assert!(got.iter().zip(&want).all(|(x, y)| (x - 2.0 * y).abs() < 1e-5), "{got:?} {want:?}");
+    }
+
+    #[test]
+    fn dot_agrees_with_a_plain_sum_at_every_length() {
+        let a: Vec<f32> = (0..100).map(|i| (i as f32 * 0.7).sin()).collect();
+        let b: Vec<f32> = (0..100).map(|i| (i as f32 * 0.3).cos()).collect();
+        for len in 0..100 {
+            let want: f32 = (0..len).map(|i| a[i] * b[i]).sum();
+            assert!((dot(&a[..len], &b[..len]) - want).abs() < 1e-4);
+        }
+    }
+}
