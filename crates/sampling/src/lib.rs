@@ -1,6 +1,65 @@
-//! Proposal laws.
-#![allow(missing_docs)]
+//! Proposal laws for sampled softmax.
+//!
+//! The principal type is [`RffTree`], the RF-softmax sampler of Rawat et al. 2019: it draws classes in proportion to a
+//! random-feature estimate of the softmax kernel, through a tree of feature sums. Beside it stand the laws it is
+//! measured against. All obey two small traits: a [`Sampler`] fixed at a query is a [`Law`], and a law is an ordinary
+//! `rand` distribution over class ids that also knows the probability of each.
+//!
+//! | sampler | draw of `m` for one query | refresh, a row | memory | bias of the loss |
+//! |---|---|---|---|---|
+//! | [`Uniform`] | O(m) | none | none | largest |
+//! | [`RffTree`] | O(dD + m (D log L + leaf)), paths shared | O(dD + D log L) | `16 L D` bytes, `features` `8 n D` more | falls with D |
+//! | [`ExactSoftmax`] | O(nd + m) | none | none | none |
+//!
+//! One decision shapes the crate: the class table is not the sampler's. Rows are handed in as [`Classes`] at every draw
+//! and refresh, so tables of 10⁷ rows exist once, and a sampler keeps only what it derives from them.
+//!
+//! Letters, here and in all crates: `n` classes, `d` embedding width, `D` frequencies (`F = 2D` features), `B` queries,
+//! `m` draws a query, `h` query, `c_i` class embedding, `tau` inverse temperature, `nu` kernel sharpness, `o_i` logit,
+//! `p` softmax, `q` proposal, `L` leaves. Logarithms are natural.
+//!
+//! ```
+//! use rand::distr::Distribution;
+//! use rf_sampling::{Classes, Law, Purpose, RffConfig, Sampler, stream};
+//!
+//! // Three classes of two components, normalised, and a query at inverse temperature 5.
+//! let rows = [1.0, 0.0, 0.8, 0.6, -1.0, 0.0];
+//! let classes = Classes::new(&rows, 2).normalized();
+//! let sampler = RffConfig { features: 256, ..Default::default() }.build(classes, &[], 7)?;
+//!
+//! let law = sampler.at(&[5.0, 0.0], classes)?;
+//! let class = law.sample(&mut stream(7, Purpose::Draws, 0, 0));
+//! assert!(law.ln_prob(class) < 0.0);
+//! assert!(law.ln_prob(0) > law.ln_prob(2));
+//! # Ok::<(), rf_sampling::Error>(())
+//! ```
+
+mod any;
+mod classes;
+mod draw;
+mod error;
+mod exp;
+mod feature_map;
+mod law;
 mod linalg;
+mod quality;
+mod rff;
+mod rows;
 mod stream;
+mod uniform;
+mod vector;
+
+pub use any::{AnyLaw, AnySampler, SamplerConfig};
+pub use classes::{Classes, MIN_NORM};
+pub use draw::{BatchRequest, Draw, Points, draw_batch};
+pub use error::Error;
+pub use exp::{ExactSoftmax, SoftmaxLaw};
+pub use feature_map::FeatureMap;
+pub use law::{ClassId, Law, Sampler};
 pub use linalg::{Matrix, Threads, dot, matmul};
+pub use quality::{Quality, quality};
+pub use rff::{LeafLaw, RffConfig, RffLaw, RffTree};
+pub use rows::{Piece, split_rows};
 pub use stream::{Purpose, stream};
+pub use uniform::{Uniform, UniformLaw};
+pub use vector::{cos_sin, exp_in_place};

@@ -1,0 +1,156 @@
+//! From a law to counted draws: points of the unit interval, one query, a whole batch.
+
+use rand::{Rng, RngExt};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::{ClassId, Classes, Error, Law, Purpose, Sampler, stream};
+use std::borrow::Cow;
+
+/// A drawn class, how often it was drawn, and the logarithm of its probability under the law it was drawn from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Draw {
+    /// The class.
+    pub class: ClassId,
+    /// How many of the draws fell on it, at least 1.
+    pub count: u32,
+    /// `ln q'(class)`, in nats, of the law without the excluded classes.
+    pub ln_prob: f32,
+}
+
+/// How the `m` points of the unit interval are chosen. Both give `E[count_i] = m q_i` exactly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Points {
+    /// Independent draws with replacement, as published.
+    #[default]
+    Independent,
+    /// One random offset for all points, `(k + u) / m`: counts differ from `m q_i` by less than one, so their variance
+    /// is never above that of independent draws.
+    Systematic,
+}
+
+impl Points {
+    /// `m` ascending points in `[0, 1)`.
+    pub fn choose(self, m: usize, rng: &mut impl Rng) -> Vec<f64> {
+        let mut points: Vec<f64> = match self {
+            Self::Independent => (0..m).map(|_| rng.random()).collect(),
+            Self::Systematic => {
+                let offset: f64 = rng.random();
+                (0..m).map(|k| (k as f64 + offset) / m as f64).collect()
+            }
+        };
+        points.sort_unstable_by(f64::total_cmp);
+        points
+    }
+}
+
+/// One draw from a law, for its `rand::distr::Distribution`.
+pub(crate) fn sample_one<R: Rng + ?Sized>(law: &impl Law, rng: &mut R) -> ClassId {
+    let mut out = Vec::with_capacity(1);
+    law.draw_at(&[rng.random()], &[], &mut out).expect("nothing is excluded, so something is left");
+    out[0].class
+}
+
+/// Walks along masses laid end to end on `[start, start + q)` and collects the points that fall on each.
+///
+/// Class `first + i` has the share `masses[i] / total` of `q`. Masses of zero are never drawn: points that rounding
+/// pushes past the end go to the last positive mass.
+pub(crate) fn scan(masses: &[f32], total: f64, first: usize, span: Span, points: &[f64], out: &mut Vec<Draw>) {
+    let Some(last) = masses.iter().rposition(|&mass| mass > 0.0) else { return };
+    let (mut rest, mut cumulative) = (points, 0.0);
+    for (i, &mass) in masses[..=last].iter().enumerate().filter(|(_, mass)| **mass > 0.0) {
+        cumulative += f64::from(mass);
+        let end = span.start + span.mass * (cumulative / total);
+        let count = if i == last { rest.len() } else { rest.partition_point(|&point| point < end) };
+        if count > 0 {
+            let ln_prob = (span.mass * (f64::from(mass) / total)).ln() as f32;
+            out.push(Draw { class: (first + i) as ClassId, count: count as u32, ln_prob });
+            rest = &rest[count..];
+        }
+        if rest.is_empty() {
+            return;
+        }
+    }
+}
+
+/// A stretch of the unit interval.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    pub start: f64,
+    pub mass: f64,
+}
+
+impl Span {
+    pub const WHOLE: Self = Self { start: 0.0, mass: 1.0 };
+}
+
+/// Queries whose features are computed together, and the unit of parallel work: fixed, so that results do not depend
+/// on the number of threads.
+const QUERY_BLOCK: usize = 32;
+
+/// What to draw for a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchRequest<'a> {
+    /// Queries as they enter the logits, `[B, d]`.
+    pub queries: &'a [f32],
+    /// Draws per query `m`.
+    pub draws: usize,
+    /// How the points are chosen.
+    pub points: Points,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Step of the run: with the seed and the query's number it fixes the random numbers.
+    pub step: u64,
+}
+
+/// Draws for every query of a batch, in parallel over queries. `excluded(b)` are the classes (ascending) that query `b`
+/// must not draw; `None` skips the query.
+///
+/// The result is a function of the request alone, whatever the number of threads.
+///
+/// # Errors
+/// The first error in the order of queries.
+pub fn draw_batch<'e, S: Sampler>(
+    sampler: &S,
+    classes: Classes<'_>,
+    request: BatchRequest<'_>,
+    excluded: impl Fn(usize) -> Option<&'e [ClassId]> + Sync,
+) -> Result<Vec<Vec<Draw>>, Error> {
+    let dim = classes.dim();
+    let blocks: Vec<Result<Vec<Vec<Draw>>, Error>> = request
+        .queries
+        .par_chunks(QUERY_BLOCK * dim)
+        .enumerate()
+        .map(|(block, queries)| draw_block(sampler, classes, request, block * QUERY_BLOCK, queries, &excluded))
+        .collect();
+    let mut draws = Vec::with_capacity(request.queries.len() / dim);
+    for block in blocks {
+        draws.extend(block?);
+    }
+    Ok(draws)
+}
+
+fn draw_block<'e, S: Sampler>(
+    sampler: &S,
+    classes: Classes<'_>,
+    request: BatchRequest<'_>,
+    first: usize,
+    queries: &[f32],
+    excluded: &impl Fn(usize) -> Option<&'e [ClassId]>,
+) -> Result<Vec<Vec<Draw>>, Error> {
+    let features = sampler.features(queries, classes);
+    let count = queries.len() / classes.dim();
+    let width = features.len() / count;
+    let draw = |place: usize| {
+        let mut out = Vec::new();
+        if let Some(excluded) = excluded(first + place) {
+            let query = &queries[place * classes.dim()..][..classes.dim()];
+            let law = sampler.law(query, Cow::Borrowed(&features[place * width..][..width]), classes)?;
+            let mut rng = stream(request.seed, Purpose::Draws, request.step, (first + place) as u64);
+            law.draw_at(&request.points.choose(request.draws, &mut rng), excluded, &mut out)?;
+        }
+        Ok(out)
+    };
+    (0..count).map(draw).collect()
+}

@@ -1,0 +1,79 @@
+//! The softmax itself as its own proposal.
+
+use std::borrow::Cow;
+
+use rand::Rng;
+use rand::distr::Distribution;
+
+use crate::draw::{Span, sample_one, scan};
+use crate::vector::exp_in_place;
+use crate::{ClassId, Classes, Draw, Error, Law, Matrix, Sampler, Threads, matmul};
+
+/// The exact softmax, "exp" in the papers: `q = p`, at O(nd) a query.
+///
+/// The only proposal with an unbiased gradient (Blanc & Rendle 2018, theorem 2.1), kept as the reference that cheap
+/// ones are measured against. Nothing is stored; the logits of a block of queries are one matrix product.
+#[derive(Clone, Copy, Debug)]
+pub struct ExactSoftmax;
+
+/// The softmax of one query.
+#[derive(Clone, Debug)]
+pub struct SoftmaxLaw {
+    masses: Vec<f32>,
+    total: f64,
+}
+
+impl Sampler for ExactSoftmax {
+    type Law<'a> = SoftmaxLaw;
+
+    fn features(&self, queries: &[f32], classes: Classes<'_>) -> Vec<f32> {
+        let (n, d) = (classes.len(), classes.dim());
+        let count = queries.len() / d;
+        let mut logits = vec![0.0; count * n];
+        let table = Matrix::with_stride(classes.rows(), n, d, classes.width());
+        matmul(&mut logits, n, 0.0, Matrix::new(queries, count, d), table.t(), Threads::One);
+        for class in 0..n {
+            let scale = if classes.is_normalized() { classes.inverse_norm(class) } else { 1.0 };
+            let bias = classes.bias(class);
+            logits[class..].iter_mut().step_by(n).for_each(|logit| *logit = *logit * scale + bias);
+        }
+        logits
+    }
+
+    fn law<'a>(&'a self, _: &'a [f32], logits: Cow<'a, [f32]>, _: Classes<'a>) -> Result<SoftmaxLaw, Error> {
+        let mut masses = logits.into_owned();
+        let max = masses.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        masses.iter_mut().for_each(|logit| *logit -= max);
+        exp_in_place(&mut masses);
+        let total: f64 = masses.iter().map(|&mass| f64::from(mass)).sum();
+        if total.is_finite() { Ok(SoftmaxLaw { masses, total }) } else { Err(Error::BadQuery) }
+    }
+}
+
+impl Distribution<ClassId> for SoftmaxLaw {
+    fn sample<R: Rng + ?Sized>(&self, rng: &mut R) -> ClassId {
+        sample_one(self, rng)
+    }
+}
+
+impl Law for SoftmaxLaw {
+    fn ln_prob(&self, class: ClassId) -> f32 {
+        (f64::from(self.masses[class as usize]) / self.total).ln() as f32
+    }
+
+    fn draw_at(&self, points: &[f64], excluded: &[ClassId], out: &mut Vec<Draw>) -> Result<(), Error> {
+        if excluded.is_empty() {
+            scan(&self.masses, self.total, 0, Span::WHOLE, points, out);
+            return Ok(());
+        }
+        let mut masses = self.masses.clone();
+        excluded.iter().for_each(|&class| masses[class as usize] = 0.0);
+        // Summed again rather than subtracted: what is left may be tiny beside what is excluded.
+        let total: f64 = masses.iter().map(|&mass| f64::from(mass)).sum();
+        if total <= 0.0 {
+            return Err(Error::NothingLeft);
+        }
+        scan(&masses, total, 0, Span::WHOLE, points, out);
+        Ok(())
+    }
+}

@@ -1,0 +1,141 @@
+//! Settings of the RF-softmax sampler and its construction.
+
+use serde::{Deserialize, Serialize};
+
+use super::RffTree;
+use crate::{ClassId, Classes, Error, FeatureMap};
+
+/// How a leaf shares its probability among its classes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LeafLaw {
+    /// `max(phi(h)·phi(c_i), floor) w_i`, as published. Keeps phi of every class, `8 D n` bytes.
+    #[default]
+    Features,
+    /// The kernel itself, `w_i exp(nu (h·c_i - 1))` of the normalised vectors, O(d) a class.
+    Gauss,
+    /// The softmax inside the leaf, `exp(o_i)`, O(d) a class.
+    Exact,
+}
+
+/// Settings of RF-softmax. The default is the published one (D = 1024, nu = 4, no prior).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RffConfig {
+    /// Number of frequencies `D`; the map has `F = 2D` features.
+    pub features: usize,
+    /// Sharpness `nu` of the kernel `exp(-nu |h - c|² / 2)`; the papers' RFF temperature is `T = 1/sqrt(nu)`.
+    pub nu: f32,
+    /// Law inside a leaf.
+    pub leaf_law: LeafLaw,
+    /// Classes in a leaf; by default 8 for `features`, 64 for the laws that score in the original space.
+    pub leaf_size: Option<usize>,
+    /// Smallest kernel estimate, as a multiple of the weight of a node's classes.
+    pub floor: f32,
+    /// Exponent `a` of the prior weight `((count_i + 1) / max)^a`; 0 is the published sampler.
+    pub prior: f32,
+    /// Largest memory of the sampler, in GiB (2³⁰ bytes).
+    pub memory_gib: f64,
+}
+
+/// Estimates below this multiple of the weight count as this: about three standard deviations of a single product at
+/// D = 1024, `1/sqrt(2D) = 0.022`.
+const FLOOR: f32 = 0.01;
+
+impl Default for RffConfig {
+    fn default() -> Self {
+        Self {
+            features: 1024,
+            nu: 4.0,
+            leaf_law: LeafLaw::Features,
+            leaf_size: None,
+            floor: FLOOR,
+            prior: 0.0,
+            memory_gib: 12.0,
+        }
+    }
+}
+
+impl RffConfig {
+    /// Builds the tree over `classes`, whose training counts (empty if unknown) give the prior. Costs O(n d D).
+    ///
+    /// # Errors
+    /// [`Error::BadSetting`] for a setting out of range, [`Error::TooLarge`] for a tree above `memory_gib`,
+    /// [`Error::NotFinite`] for a row that is not finite.
+    pub fn build(&self, classes: Classes<'_>, counts: &[u64], seed: u64) -> Result<RffTree, Error> {
+        self.check(classes.len(), counts)?;
+        let (n, leaf_size) = (classes.len(), self.leaf_size());
+        let leaves = n.div_ceil(leaf_size);
+        let width = 2 * self.features;
+        self.check_memory(n, leaves, width)?;
+        let mut tree = RffTree {
+            map: FeatureMap::new(classes.dim(), self.features, self.nu, seed),
+            leaf_law: self.leaf_law,
+            leaf_size,
+            nu: self.nu,
+            floor: self.floor,
+            prior: self.prior_weights(counts),
+            weights: vec![1.0; n],
+            inverse_norms: vec![1.0; n],
+            class_features: if self.leaf_law == LeafLaw::Features { vec![0.0; n * width] } else { Vec::new() },
+            sums: vec![0.0; 2 * leaves * width],
+            masses: vec![0.0; 2 * leaves],
+            next_rebuild: 0,
+        };
+        tree.rebuild(classes)?;
+        Ok(tree)
+    }
+
+    /// Classes in a leaf, the default resolved.
+    pub fn leaf_size(&self) -> usize {
+        self.leaf_size.unwrap_or(match self.leaf_law {
+            LeafLaw::Features => 8,
+            LeafLaw::Gauss | LeafLaw::Exact => 64,
+        })
+    }
+
+    fn check(&self, n: usize, counts: &[u64]) -> Result<(), Error> {
+        let bad = |field, value: String, why| Err(Error::BadSetting { field, value, why });
+        if n == 0 || n >= ClassId::MAX as usize {
+            return bad("classes", n.to_string(), "there must be at least 1 and fewer than 2^32 - 1");
+        }
+        if self.features == 0 {
+            return bad("features", "0".into(), "it must be at least 1");
+        }
+        if self.leaf_size == Some(0) {
+            return bad("leaf_size", "0".into(), "it must be at least 1");
+        }
+        if !(self.nu > 0.0 && self.nu.is_finite()) {
+            return bad("nu", self.nu.to_string(), "it must be positive and finite");
+        }
+        if !(self.floor >= 0.0 && self.floor.is_finite()) {
+            return bad("floor", self.floor.to_string(), "it must be at least 0 and finite");
+        }
+        if !self.prior.is_finite() {
+            return bad("prior", self.prior.to_string(), "it must be finite");
+        }
+        if self.prior != 0.0 && counts.len() != n {
+            return bad("prior", self.prior.to_string(), "a prior needs the training count of every class");
+        }
+        Ok(())
+    }
+
+    fn check_memory(&self, n: usize, leaves: usize, width: usize) -> Result<(), Error> {
+        let limit = (self.memory_gib * (1u64 << 30) as f64) as u64;
+        let tree = 4 * (2 * leaves as u64) * (width as u64 + 1) + 12 * n as u64;
+        let phi = if self.leaf_law == LeafLaw::Features { 4 * n as u64 * width as u64 } else { 0 };
+        if phi + tree <= limit {
+            return Ok(());
+        }
+        let what = if phi > 0 { "phi of every class with the tree of sums" } else { "the tree of sums" };
+        Err(Error::TooLarge { what, needed: phi + tree, limit })
+    }
+
+    fn prior_weights(&self, counts: &[u64]) -> Vec<f32> {
+        if self.prior == 0.0 {
+            return Vec::new();
+        }
+        let max = counts.iter().max().copied().unwrap_or(0) as f64 + 1.0;
+        counts.iter().map(|&count| ((count as f64 + 1.0) / max).powf(f64::from(self.prior)) as f32).collect()
+    }
+}

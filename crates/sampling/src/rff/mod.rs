@@ -1,0 +1,116 @@
+//! RF-softmax: draws in proportion to a kernel estimate of the softmax, through a tree of feature sums.
+//!
+//! The method is that of Rawat et al. 2019 (arXiv 1907.10747) over the tree of Blanc & Rendle 2018 (arXiv 1712.00527,
+//! section 3.2). Every node keeps `S(C) = sum of w_i phi(c_i)` over its classes; a child is chosen in proportion to
+//! `phi(h) · S(child)`; the tree stops at leaves of many classes, which one of three [leaf laws](LeafLaw) shares out.
+//!
+//! Cosine and sine products can be negative, on which the papers are silent. Here a child counts with
+//! `max(phi(h)·S, floor · w(C))`, `w(C)` the weight of its classes, and a conditional is the clamped child over the sum
+//! of the two clamped children, never over the parent's own estimate. So `q` sums to one under every floor, and
+//! [`ln_prob`](crate::Law::ln_prob) repeats the arithmetic of the draw.
+
+mod config;
+mod leaf;
+mod refresh;
+mod state;
+mod walk;
+
+pub use config::{LeafLaw, RffConfig};
+pub use walk::RffLaw;
+
+use std::borrow::Cow;
+
+use crate::{ClassId, Classes, Error, FeatureMap, MIN_NORM, Sampler, dot};
+
+/// The RF-softmax sampler. Build it with [`RffConfig::build`].
+///
+/// With `L = n / leaf_size` leaves and `F = 2D`: a draw costs O(F log L) and the scoring of one leaf, shared by all the
+/// draws of a query that pass the same nodes; a refresh O(dD + F log L) a touched row; memory `8 L F` bytes and `8 n`,
+/// and `4 n F` more for [`LeafLaw::Features`].
+#[derive(Clone, Debug)]
+pub struct RffTree {
+    map: FeatureMap,
+    leaf_law: LeafLaw,
+    leaf_size: usize,
+    nu: f32,
+    floor: f32,
+    /// Prior weight of each class; empty when all are one.
+    prior: Vec<f32>,
+    /// `w_i = prior_i · exp(b_i)`, `[n]`.
+    weights: Vec<f32>,
+    /// `1 / |row|`, `[n]`.
+    inverse_norms: Vec<f32>,
+    /// `phi` of every class, `[n, F]`, for the leaf law `features` only.
+    class_features: Vec<f32>,
+    /// Node 1 is the root, nodes `2i` and `2i + 1` are the children of node `i`, nodes `L..2L` are the leaves.
+    /// Sums `[2L, F]`, node 0 unused.
+    sums: Vec<f32>,
+    /// `w(C)` of every node, `[2L]`.
+    masses: Vec<f32>,
+    /// The next leaf to be summed anew.
+    next_rebuild: usize,
+}
+
+impl RffTree {
+    /// Number of classes.
+    pub fn len(&self) -> usize {
+        self.weights.len()
+    }
+
+    /// Whether there are no classes. A built tree has some.
+    pub fn is_empty(&self) -> bool {
+        self.weights.is_empty()
+    }
+
+    fn leaves(&self) -> usize {
+        self.masses.len() / 2
+    }
+
+    fn classes_of(&self, leaf: usize) -> std::ops::Range<usize> {
+        leaf * self.leaf_size..((leaf + 1) * self.leaf_size).min(self.len())
+    }
+
+    fn sum(&self, node: usize) -> &[f32] {
+        let width = self.map.width();
+        &self.sums[node * width..][..width]
+    }
+}
+
+impl Sampler for RffTree {
+    type Law<'a> = RffLaw<'a>;
+
+    fn features(&self, queries: &[f32], classes: Classes<'_>) -> Vec<f32> {
+        let d = classes.dim();
+        let count = queries.len() / d;
+        let query = |i: usize| &queries[i * d..][..d];
+        let mut features = Vec::with_capacity(count * self.map.width());
+        self.map.map(count, |i| (query(i), inverse_norm(query(i))), |_, phi| features.extend_from_slice(phi));
+        features
+    }
+
+    fn law<'a>(
+        &'a self,
+        query: &'a [f32],
+        features: Cow<'a, [f32]>,
+        classes: Classes<'a>,
+    ) -> Result<RffLaw<'a>, Error> {
+        if dot(query, query).is_finite() {
+            Ok(RffLaw::new(self, query, inverse_norm(query), features, classes))
+        } else {
+            Err(Error::BadQuery)
+        }
+    }
+
+    fn refresh(&mut self, changed: &[ClassId], before: &[f32], classes: Classes<'_>) -> Result<(), Error> {
+        self.refresh_rows(changed, before, classes)
+    }
+
+    fn bytes(&self) -> usize {
+        let floats = [&self.weights, &self.inverse_norms, &self.class_features, &self.sums, &self.masses, &self.prior];
+        floats.iter().map(|kept| size_of_val(kept.as_slice())).sum::<usize>() + self.map.bytes()
+    }
+}
+
+fn inverse_norm(vector: &[f32]) -> f32 {
+    1.0 / dot(vector, vector).sqrt().max(MIN_NORM)
+}

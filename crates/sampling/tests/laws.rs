@@ -1,0 +1,375 @@
+//! The laws that every sampler obeys. A new sampler adds one row to `samplers()`.
+
+use rand::RngExt;
+use rand_distr::{Distribution, StandardNormal};
+use rf_sampling::{
+    AnySampler, BatchRequest, ClassId, Classes, Draw, Error, Law, LeafLaw, Points, Purpose, RffConfig, RffTree,
+    Sampler, SamplerConfig, draw_batch, stream,
+};
+
+const N: usize = 37;
+const D: usize = 6;
+const SEED: u64 = 11;
+
+/// False-alarm rate of each chi-squared test. Seeds are fixed: a test that passes once passes always.
+const NORMAL_QUANTILE: f64 = 4.75; // one-sided 1e-6
+
+struct Table {
+    name: &'static str,
+    rows: Vec<f32>,
+    width: usize,
+    normalized: bool,
+}
+
+impl Table {
+    fn classes(&self) -> Classes<'_> {
+        classes_of(self, &self.rows)
+    }
+}
+
+fn classes_of<'a>(table: &Table, rows: &'a [f32]) -> Classes<'a> {
+    let classes = Classes::new(rows, table.width);
+    let classes = if table.width > D { classes.with_bias() } else { classes };
+    if table.normalized { classes.normalized() } else { classes }
+}
+
+fn normals(count: usize, place: u64) -> Vec<f32> {
+    let mut rng = stream(SEED, Purpose::Init, 0, place);
+    (0..count).map(|_| StandardNormal.sample(&mut rng)).collect()
+}
+
+fn tables() -> Vec<Table> {
+    let table = |name, width, normalized| Table { name, rows: normals(N * width, 1), width, normalized };
+    vec![table("normalised", D, true), table("normalised with bias", D + 1, true), table("raw with bias", D + 1, false)]
+}
+
+/// A query at inverse temperature 5.
+fn query() -> Vec<f32> {
+    let raw = normals(D, 2);
+    let norm = raw.iter().map(|x| x * x).sum::<f32>().sqrt();
+    raw.iter().map(|x| 5.0 * x / norm).collect()
+}
+
+fn counts() -> Vec<u64> {
+    (0..N as u64).map(|i| 1_000 / (i + 1)).collect()
+}
+
+fn samplers() -> Vec<(String, SamplerConfig)> {
+    let mut all = vec![("uniform".into(), SamplerConfig::Uniform {}), ("exp".into(), SamplerConfig::Exp {})];
+    for leaf_law in [LeafLaw::Features, LeafLaw::Gauss, LeafLaw::Exact] {
+        for (floor, leaf_size, prior) in [(0.0, 4, 0.0), (0.01, 5, 0.0), (0.3, 1, 0.75), (2.0, 3, 0.5), (0.01, 64, 0.0)]
+        {
+            let config =
+                RffConfig { features: 48, leaf_law, leaf_size: Some(leaf_size), floor, prior, ..Default::default() };
+            let name = format!("rff {leaf_law:?} floor {floor} leaf {leaf_size} prior {prior}");
+            all.push((name, SamplerConfig::Rff(config)));
+        }
+    }
+    all
+}
+
+/// Runs a law on every sampler over every table.
+fn each(law: impl Fn(&str, &AnySampler, &Table)) {
+    for table in tables() {
+        for (name, config) in samplers() {
+            let sampler = config.build(table.classes(), &counts(), SEED).unwrap();
+            law(&format!("{name}, {}", table.name), &sampler, &table);
+        }
+    }
+}
+
+#[test]
+fn probabilities_sum_to_one_under_every_floor() {
+    each(|name, sampler, table| {
+        let query = query();
+        let law = sampler.at(&query, table.classes()).unwrap();
+        let total: f64 = law.ln_probs(N).iter().map(|&ln_q| f64::from(ln_q).exp()).sum();
+        assert!((total - 1.0).abs() < 1e-5, "{name}: {total}");
+    });
+}
+
+#[test]
+fn one_probability_is_what_all_of_them_say() {
+    each(|name, sampler, table| {
+        let query = query();
+        let law = sampler.at(&query, table.classes()).unwrap();
+        for (class, want) in law.ln_probs(N).into_iter().enumerate() {
+            let got = law.ln_prob(class as ClassId);
+            assert!(got == want || (got - want).abs() < 1e-5, "{name}: class {class}: {got} and {want}");
+        }
+    });
+}
+
+/// Upper quantile of the chi-squared law (Wilson & Hilferty 1931).
+fn critical(freedom: f64) -> f64 {
+    let spread = 2.0 / (9.0 * freedom);
+    freedom * (1.0 - spread + NORMAL_QUANTILE * spread.sqrt()).powi(3)
+}
+
+/// Draws `walks` times at `points`-chosen points and compares the counts with the law without the excluded classes.
+fn chi_squared(name: &str, law: &impl Law, draws: usize, points: Points, excluded: &[ClassId]) {
+    let walks = 40_000 / draws;
+    let mut observed = vec![0.0; N];
+    for walk in 0..walks {
+        let mut rng = stream(SEED, Purpose::Draws, walk as u64, draws as u64);
+        let mut out: Vec<Draw> = Vec::new();
+        law.draw_at(&points.choose(draws, &mut rng), excluded, &mut out).unwrap();
+        assert_eq!(out.iter().map(|draw| draw.count as usize).sum::<usize>(), draws, "{name}: draws were lost");
+        out.iter().for_each(|draw| observed[draw.class as usize] += f64::from(draw.count));
+    }
+    let mut probabilities: Vec<f64> = law.ln_probs(N).iter().map(|&ln_q| f64::from(ln_q).exp()).collect();
+    excluded.iter().for_each(|&class| probabilities[class as usize] = 0.0);
+    let kept: f64 = probabilities.iter().sum();
+    let total = (walks * draws) as f64;
+    let (mut statistic, mut cells, mut rest) = (0.0, 0.0, (0.0, 0.0));
+    for (&observed, probability) in observed.iter().zip(probabilities) {
+        let expected = total * probability / kept;
+        if expected < 5.0 {
+            rest = (rest.0 + observed, rest.1 + expected);
+        } else {
+            statistic += (observed - expected).powi(2) / expected;
+            cells += 1.0;
+        }
+    }
+    if rest.1 > 0.0 {
+        statistic += (rest.0 - rest.1).powi(2) / rest.1;
+        cells += 1.0;
+    } else {
+        assert_eq!(rest.0, 0.0, "{name}: a class of no probability was drawn");
+    }
+    assert!(cells < 2.0 || statistic < critical(cells - 1.0), "{name}: chi-squared {statistic} in {cells} cells");
+}
+
+#[test]
+fn draws_follow_the_law() {
+    each(|name, sampler, table| {
+        let query = query();
+        let law = sampler.at(&query, table.classes()).unwrap();
+        chi_squared(name, &law, 1, Points::Independent, &[]);
+        chi_squared(name, &law, 25, Points::Independent, &[]);
+        // Systematic points of one walk depend on each other: one point a walk.
+        chi_squared(name, &law, 1, Points::Systematic, &[]);
+    });
+}
+
+#[test]
+fn draws_follow_the_law_without_the_excluded_classes() {
+    each(|name, sampler, table| {
+        let query = query();
+        let law = sampler.at(&query, table.classes()).unwrap();
+        let best = law.ln_probs(N).iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0 as ClassId;
+        chi_squared(name, &law, 25, Points::Independent, &[best]);
+        chi_squared(name, &law, 25, Points::Independent, &[0, 1, 2, 3, 4, 5, 6, 7, 20, 36]);
+    });
+}
+
+#[test]
+fn excluded_classes_are_never_drawn_and_the_rest_is_renormalised() {
+    each(|name, sampler, table| {
+        let query = query();
+        let law = sampler.at(&query, table.classes()).unwrap();
+        let ln_probs = law.ln_probs(N);
+        let kept = [9, 17, 30];
+        let excluded: Vec<ClassId> = (0..N as ClassId).filter(|class| !kept.contains(class)).collect();
+        let mass: f64 = kept.iter().map(|&class| f64::from(ln_probs[class as usize]).exp()).sum();
+        let mut out = Vec::new();
+        let points = Points::Independent.choose(500, &mut stream(SEED, Purpose::Draws, 0, 0));
+        match law.draw_at(&points, &excluded, &mut out) {
+            Err(Error::NothingLeft) => assert!(mass == 0.0, "{name}"),
+            other => other.unwrap(),
+        }
+        for draw in out {
+            assert!(kept.contains(&draw.class), "{name}: drew {}", draw.class);
+            let want = f64::from(ln_probs[draw.class as usize]) - mass.ln();
+            assert!((f64::from(draw.ln_prob) - want).abs() < 1e-4, "{name}: {} and {want}", draw.ln_prob);
+        }
+    });
+}
+
+#[test]
+fn excluding_everything_is_an_error() {
+    each(|name, sampler, table| {
+        let query = query();
+        let all: Vec<ClassId> = (0..N as ClassId).collect();
+        let outcome = sampler.at(&query, table.classes()).unwrap().draw_at(&[0.5], &all, &mut Vec::new());
+        assert_eq!(outcome, Err(Error::NothingLeft), "{name}");
+    });
+}
+
+#[test]
+fn systematic_counts_have_the_right_mean_and_differ_from_it_by_less_than_one() {
+    each(|name, sampler, table| {
+        let query = query();
+        let law = sampler.at(&query, table.classes()).unwrap();
+        let probabilities: Vec<f64> = law.ln_probs(N).iter().map(|&ln_q| f64::from(ln_q).exp()).collect();
+        let (draws, walks) = (20, 4_000);
+        let mut mean = [0.0; N];
+        for walk in 0..walks {
+            let mut out = Vec::new();
+            let mut rng = stream(SEED, Purpose::Draws, walk, 9);
+            law.draw_at(&Points::Systematic.choose(draws, &mut rng), &[], &mut out).unwrap();
+            for draw in out {
+                let expected = draws as f64 * probabilities[draw.class as usize];
+                assert!((f64::from(draw.count) - expected).abs() < 1.0 + 1e-4, "{name}: class {}", draw.class);
+                mean[draw.class as usize] += f64::from(draw.count) / walks as f64;
+            }
+        }
+        for (mean, probability) in mean.into_iter().zip(probabilities) {
+            let expected = draws as f64 * probability;
+            // The variance of a systematic count is f (1 - f), f the fraction of its mean.
+            let deviation = (expected.fract() * (1.0 - expected.fract()) / walks as f64).sqrt();
+            assert!((mean - expected).abs() < 5.0 * deviation + 2e-3, "{name}: {mean} for {expected}");
+        }
+    });
+}
+
+/// Changes some rows and returns the ids and their rows before.
+fn change(rows: &mut [f32], width: usize, ids: &[ClassId]) -> Vec<f32> {
+    let mut rng = stream(SEED, Purpose::Order, 0, 0);
+    let mut before = Vec::new();
+    for &id in ids {
+        let row = &mut rows[id as usize * width..][..width];
+        before.extend_from_slice(row);
+        row.iter_mut().for_each(|x| *x += 0.5 * rng.random::<f32>());
+    }
+    before
+}
+
+#[test]
+fn refreshing_some_or_all_classes_equals_building_anew() {
+    let some: Vec<ClassId> = vec![0, 3, 11, 12, 36];
+    let all: Vec<ClassId> = (0..N as ClassId).collect();
+    for table in tables() {
+        for (name, config) in samplers() {
+            for ids in [&some, &all] {
+                let mut rows = table.rows.clone();
+                let mut sampler = config.build(table.classes(), &counts(), SEED).unwrap();
+                let query = query();
+                let old = sampler.at(&query, table.classes()).unwrap().ln_probs(N);
+                let before = change(&mut rows, table.width, ids);
+                let classes = classes_of(&table, &rows);
+                sampler.refresh(ids, &before, classes).unwrap();
+                let refreshed = sampler.at(&query, classes).unwrap().ln_probs(N);
+                let rebuilt = config.build(classes, &counts(), SEED).unwrap().at(&query, classes).unwrap().ln_probs(N);
+                // Where an estimate lies at zero, rounding decides on which side of the clamp: compare probabilities.
+                for class in 0..N {
+                    let (a, b) = (refreshed[class].exp(), rebuilt[class].exp());
+                    assert!((a - b).abs() < 1e-4, "{name}, {}: class {class}: {a} and {b}", table.name);
+                }
+                // A floor above every estimate leaves the weights alone, which no embedding moves.
+                let blind = name == "uniform" || name.contains("Features floor 0.3") || name.contains("floor 2");
+                assert!(blind || old != refreshed, "{name}: the refresh changed nothing");
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_that_are_not_finite_are_refused_and_the_tree_stays_whole() {
+    for bad in [f32::NAN, f32::INFINITY, 1e30] {
+        for table in tables() {
+            for (name, config) in samplers().into_iter().filter(|(_, config)| config.name() == "rff") {
+                let mut rows = table.rows.clone();
+                let mut sampler = config.build(table.classes(), &counts(), SEED).unwrap();
+                let query = query();
+                let before = change(&mut rows, table.width, &[2, 8]);
+                rows[8 * table.width + 1] = bad;
+                let old = sampler.at(&query, table.classes()).unwrap().ln_probs(N);
+                let outcome = sampler.refresh(&[2, 8], &before, classes_of(&table, &rows));
+                assert_eq!(outcome, Err(Error::NotFinite(8)), "{name}");
+                assert_eq!(sampler.at(&query, table.classes()).unwrap().ln_probs(N), old, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn queries_that_are_not_finite_are_refused() {
+    each(|name, sampler, table| {
+        let query = [f32::NAN; D];
+        let refused = matches!(sampler.at(&query, table.classes()), Err(Error::BadQuery));
+        assert!(refused || name.starts_with("uniform"), "{name}");
+    });
+}
+
+#[test]
+fn a_batch_draws_the_same_on_any_number_of_threads_and_as_single_queries_do() {
+    let queries = normals(70 * D, 5);
+    each(|name, sampler, table| {
+        let request = BatchRequest { queries: &queries, draws: 9, points: Points::Independent, seed: 3, step: 8 };
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| draw_batch(sampler, table.classes(), request, |_| Some(&[4][..])).unwrap())
+        };
+        let batch = on(1);
+        assert_eq!(batch, on(2), "{name}");
+        if name.starts_with("exp") {
+            return; // its logits come from one product for the block, equal to the single query's only up to rounding
+        }
+        for (place, want) in batch.iter().enumerate() {
+            let law = sampler.at(&queries[place * D..][..D], table.classes()).unwrap();
+            let points = request.points.choose(9, &mut stream(3, Purpose::Draws, 8, place as u64));
+            let mut got = Vec::new();
+            law.draw_at(&points, &[4], &mut got).unwrap();
+            assert_eq!(&got, want, "{name}: query {place}");
+        }
+    });
+}
+
+fn tree(config: &RffConfig, table: &Table) -> RffTree {
+    config.build(table.classes(), &counts(), SEED).unwrap()
+}
+
+#[test]
+fn a_restored_tree_is_equal_to_the_last_bit() {
+    for leaf_law in [LeafLaw::Features, LeafLaw::Gauss, LeafLaw::Exact] {
+        let config = RffConfig { features: 40, leaf_law, leaf_size: Some(4), ..Default::default() };
+        for table in tables() {
+            let mut rows = table.rows.clone();
+            let mut walked = tree(&config, &table);
+            for ids in [&[1, 2, 30][..], &[0, 7, 8, 9], &[5]] {
+                let before = change(&mut rows, table.width, ids);
+                walked.refresh(ids, &before, classes_of(&table, &rows)).unwrap();
+            }
+            let classes = classes_of(&table, &rows);
+            let mut restored = tree(&config, &table);
+            restored.restore(classes, walked.leaf_sums(), walked.next_rebuild()).unwrap();
+            let query = query();
+            let probabilities = |tree: &RffTree| tree.at(&query, classes).unwrap().ln_probs(N);
+            assert_eq!(probabilities(&walked), probabilities(&restored), "{leaf_law:?}, {}", table.name);
+        }
+    }
+}
+
+#[test]
+fn drift_stays_bounded_over_many_steps() {
+    let table = &tables()[0];
+    let config = RffConfig { features: 40, leaf_law: LeafLaw::Gauss, leaf_size: Some(8), ..Default::default() };
+    let (mut rows, mut walked) = (table.rows.clone(), tree(&config, table));
+    for step in 0..2_000u32 {
+        let id = [step % N as u32];
+        let before = rows[id[0] as usize * D..][..D].to_vec();
+        rows[id[0] as usize * D + step as usize % D] += 0.1;
+        walked.refresh(&id, &before, classes_of(table, &rows)).unwrap();
+    }
+    let rebuilt = config.build(classes_of(table, &rows), &[], SEED).unwrap();
+    let worst = walked.leaf_sums().iter().zip(rebuilt.leaf_sums()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(worst < 1e-5, "the sums drifted by {worst}");
+}
+
+#[test]
+fn settings_out_of_range_are_refused() {
+    let table = &tables()[0];
+    let refused = |config: RffConfig, counts: &[u64]| config.build(table.classes(), counts, SEED).unwrap_err();
+    let field = |error| match error {
+        Error::BadSetting { field, .. } => field,
+        other => panic!("{other}"),
+    };
+    assert_eq!(field(refused(RffConfig { features: 0, ..Default::default() }, &[])), "features");
+    assert_eq!(field(refused(RffConfig { nu: -1.0, ..Default::default() }, &[])), "nu");
+    assert_eq!(field(refused(RffConfig { floor: f32::NAN, ..Default::default() }, &[])), "floor");
+    assert_eq!(field(refused(RffConfig { leaf_size: Some(0), ..Default::default() }, &[])), "leaf_size");
+    assert_eq!(field(refused(RffConfig { prior: 0.5, ..Default::default() }, &[1, 2])), "prior");
+    let small = RffConfig { memory_gib: 1e-6, ..Default::default() };
+    assert!(matches!(refused(small, &[]), Error::TooLarge { .. }));
+}
