@@ -1,1 +1,44 @@
-fn main() {}
+//! `rfs`: train and evaluate models with large softmaxes.
+//!
+//! The road of every command: what was typed ([`args`], [`experiment`]) becomes what will be done ([`plan`]), and
+//! then one function of [`commands`] does it. Exit codes: 0 done, 2 bad usage or bad input, 1 anything else.
+
+mod args;
+mod commands;
+mod document;
+mod exit;
+mod experiment;
+mod optimizer;
+mod plan;
+mod runs;
+mod sections;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Args, Command};
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            exit::code(&error)
+        }
+    }
+}
+
+fn run(args: &Args) -> anyhow::Result<()> {
+    match &args.command {
+        Command::Train(args) => {
+            let plan = plan::Plan::new(experiment::Experiment::load(&args.config, &args.set)?)?;
+            let folder = runs::open_for_training(args, &plan)?;
+            commands::train::run(&plan, &folder, args)
+        }
+        Command::Eval(args) => {
+            let (plan, folder) = runs::open_for_reading(&args.run)?;
+            commands::eval::run(&plan, &folder, args)
+        }
+    }
+}

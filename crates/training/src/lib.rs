@@ -1,1 +1,48 @@
+//! What every trainer of the project keeps, whatever it trains: schedule, journal, checkpoint, progress, summary.
+//!
+//! A run lives in a [`RunFolder`]. Its history is a [`Journal`], its latest state a [`Checkpoint`], its outcome a
+//! [`Summary`]. [`Progress`] tells the person who waits, and [`ScheduleConfig`] moves the learning rate.
+//!
+//! The design rests on one promise: **a run that was interrupted and resumed is the run that was not**. Three things
+//! keep it. State that is needed later is in the checkpoint, and what can be a function of the step is one (the
+//! schedule here, the random streams in `rf-sampling`). A file is replaced whole or not at all, by [`replace_file`].
+//! And the journal goes back to the checkpoint's step before it goes on, so its lines tell one consistent history.
+//!
+//! # Example
+//! ```
+//! use rf_training::{Checkpoint, CheckpointWriter, Event, Journal, RunFolder, When};
+//! # let place = tempfile::tempdir()?;
+//! # let path = place.path().join("run");
+//! let folder = RunFolder::create(&path, false)?;
+//! let mut journal = Journal::create(&folder.journal())?;
+//! let now = |step| When { step, epoch: 1, seconds: 0.5 };
+//! journal.append(&Event::Start(now(0)))?;
+//! CheckpointWriter::new().f32("weights", &[2], &[0.5, -1.0]).state(&now(10)).write(&folder.checkpoint())?;
+//! journal.append(&Event::Checkpoint(now(10)))?;
+//!
+//! // Later, after an interruption:
+//! let folder = RunFolder::create(&path, true)?;
+//! let checkpoint = Checkpoint::open(&folder.checkpoint())?;
+//! let at: When = checkpoint.state()?;
+//! let weights = checkpoint.f32("weights", &[2])?;
+//! let mut journal = Journal::resume(&folder.journal(), at.step)?;
+//! journal.append(&Event::Resume(at))?;
+//! # assert_eq!((weights, at.step), (vec![0.5, -1.0], 10));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+mod checkpoint;
+mod error;
+mod journal;
+mod progress;
+mod run_folder;
+mod schedule;
+mod summary;
+
+pub use checkpoint::{Checkpoint, CheckpointWriter};
+pub use error::Error;
+pub use journal::{Event, Journal, When};
+pub use progress::{Progress, ProgressConfig};
+pub use run_folder::{RunFolder, replace_file};
+pub use schedule::ScheduleConfig;
+pub use summary::{Score, Summary, peak_memory_bytes};

@@ -1,0 +1,118 @@
+//! What can be typed.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::document::Override;
+
+/// Train and evaluate models with large softmaxes.
+#[derive(Debug, Parser)]
+#[command(name = "rfs", version)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a model as an experiment file says.
+    Train(TrainArgs),
+    /// Evaluate the latest checkpoint of a run over all classes.
+    Eval(EvalArgs),
+}
+
+/// Arguments of `rfs train`.
+#[derive(Debug, clap::Args)]
+pub struct TrainArgs {
+    /// The experiment file.
+    pub config: PathBuf,
+    /// Change a setting of the file, for example `--set train.epochs=2`; can be given many times, the last one wins.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<Override>,
+    /// Where to keep the run [default: runs/NAME for NAME.toml].
+    #[arg(long, value_name = "DIR")]
+    pub run: Option<PathBuf>,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value_t)]
+    pub device: DeviceChoice,
+    /// Go on with the run in the folder from its checkpoint; a folder without a run begins one.
+    #[arg(long)]
+    pub resume: bool,
+    /// Threads to compute with [default: one for each core].
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// Arguments of `rfs eval`.
+#[derive(Debug, clap::Args)]
+pub struct EvalArgs {
+    /// The folder of the run.
+    pub run: PathBuf,
+    /// Which part of the data to evaluate on.
+    #[arg(long, value_enum, default_value_t)]
+    pub split: Split,
+    /// Print one JSON object on the standard output and nothing else there.
+    #[arg(long)]
+    pub json: bool,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value_t)]
+    pub device: DeviceChoice,
+}
+
+/// Where to compute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum DeviceChoice {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// The processor, by burn's older backend.
+    Ndarray,
+    /// A graphics card, by Vulkan, Metal or DirectX.
+    Wgpu,
+    /// A graphics card of NVIDIA.
+    Cuda,
+}
+
+/// A part of the data that a model is evaluated on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Split {
+    /// The validation data.
+    Valid,
+    /// The test data.
+    #[default]
+    Test,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_description_of_the_arguments_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_whole_command_line_is_understood() {
+        let text = "rfs train a.toml --set seed=3 --set loss.kind=full --run r --device cuda --resume --threads 2";
+        let Command::Train(args) = Args::parse_from(text.split(' ')).command else { panic!("not train") };
+        assert_eq!((args.set.len(), args.device, args.resume), (2, DeviceChoice::Cuda, true));
+        let text = "rfs eval r --split valid --json --device ndarray";
+        let Command::Eval(args) = Args::parse_from(text.split(' ')).command else { panic!("not eval") };
+        assert_eq!((args.split, args.json, args.device), (Split::Valid, true, DeviceChoice::Ndarray));
+    }
+
+    #[test]
+    fn bad_usage_exits_with_2() {
+        for text in ["rfs", "rfs train", "rfs train a --set seed", "rfs train a --threads 0", "rfs eval r --split all"]
+        {
+            assert_eq!(Args::try_parse_from(text.split(' ')).unwrap_err().exit_code(), 2, "{text}");
+        }
+    }
+}

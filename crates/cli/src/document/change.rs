@@ -1,0 +1,44 @@
+use std::fmt::{Display, Formatter};
+use std::str::FromStr;
+
+use serde::Deserialize;
+use toml::Value;
+use toml::de::ValueDeserializer;
+
+/// One `--set key=value`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Override {
+    pub(super) keys: Vec<String>,
+    value: String,
+}
+
+impl FromStr for Override {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (key, value) = text.split_once('=').ok_or("there must be a `=` between key and value")?;
+        let keys: Vec<_> = key.split('.').map(|part| part.trim().to_owned()).collect();
+        if keys.iter().any(String::is_empty) {
+            return Err("the key must be like `train.epochs`".into());
+        }
+        Ok(Self { keys, value: value.trim().to_owned() })
+    }
+}
+
+impl Override {
+    /// The value as TOML; what does not begin like a text, a list or a table may also be a bare word.
+    pub(super) fn parse(&self) -> Result<Value, String> {
+        let text = &self.value;
+        match ValueDeserializer::parse(text).and_then(Value::deserialize) {
+            Err(error) if text.starts_with(['"', '\'', '[', '{']) => Err(error.message().to_owned()),
+            Err(_) => Ok(Value::String(text.clone())),
+            Ok(value) => Ok(value),
+        }
+    }
+}
+
+impl Display for Override {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "--set {}={}", self.keys.join("."), self.value)
+    }
+}

@@ -1,0 +1,105 @@
+//! Where runs are kept.
+
+use std::path::{Path, PathBuf};
+
+use rf_training::{Error, RunFolder};
+
+use crate::args::TrainArgs;
+use crate::exit::{OrBadInput, bad_input};
+use crate::plan::Plan;
+
+/// The folder that `rfs train` works in, with `plan` stored in it.
+///
+/// A folder that holds a run is refused, unless it is to be resumed and its plan is continued by `plan`.
+pub fn open_for_training(args: &TrainArgs, plan: &Plan) -> anyhow::Result<RunFolder> {
+    let path = args.run.clone().unwrap_or_else(|| default_folder(&args.config));
+    let folder = match RunFolder::create(&path, args.resume) {
+        Err(error @ Error::HoldsARun { .. }) => {
+            let hint = "continue it with --resume, or keep the new one elsewhere with --run DIR";
+            return Err(bad_input(format!("{error}: {hint}")));
+        }
+        other => other?,
+    };
+    if folder.holds_a_run() {
+        refuse_another_plan(plan, &Plan::load(&folder)?, &folder)?;
+    }
+    plan.save(&folder)?;
+    Ok(folder)
+}
+
+/// The folder of a run that is there, and its plan.
+pub fn open_for_reading(path: &Path) -> anyhow::Result<(Plan, RunFolder)> {
+    let folder = RunFolder::open(path).or_bad_input()?;
+    Ok((Plan::load(&folder)?, folder))
+}
+
+/// `runs/ptb` for `configs/lm/ptb.toml`.
+fn default_folder(config: &Path) -> PathBuf {
+    Path::new("runs").join(config.file_stem().unwrap_or(config.as_os_str()))
+}
+
+fn refuse_another_plan(plan: &Plan, saved: &Plan, folder: &RunFolder) -> anyhow::Result<()> {
+    let differences = plan.differences(saved)?;
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let (path, differences) = (folder.path().display(), differences.join("; "));
+    Err(bad_input(format!(
+        "{path} holds a run with another plan, which cannot be resumed with this one: {differences}"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::{Args, Command};
+    use crate::experiment::Experiment;
+
+    const TEXT: &str = "task = 'lm'\n[data]\nkind = 'text'\n[loss]\nkind = 'full'\n";
+
+    fn open(run: &Path, more: &[&str]) -> anyhow::Result<RunFolder> {
+        let run = run.display().to_string();
+        let typed = [&["rfs", "train", "a.toml", "--run", &run], more].concat();
+        let Command::Train(args) = Args::parse_from(typed).command else { panic!("not train") };
+        open_for_training(&args, &Plan::new(Experiment::parse(&args.config, TEXT, &args.set)?)?)
+    }
+
+    #[test]
+    fn a_run_is_named_after_its_file() {
+        assert_eq!(default_folder(Path::new("configs/lm/ptb.toml")), Path::new("runs/ptb"));
+    }
+
+    #[test]
+    fn a_second_run_in_a_folder_is_refused_with_the_ways_out() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = open(place.path(), &[]).unwrap();
+        open(place.path(), &["--set", "seed=5"]).unwrap();
+        fs::write(folder.journal(), "").unwrap();
+        let error = open(place.path(), &[]).unwrap_err().to_string();
+        assert!(error.contains("already holds a run: continue it with --resume, or"), "{error}");
+    }
+
+    #[test]
+    fn a_run_is_resumed_with_its_own_plan_or_a_longer_one() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = open(place.path(), &["--resume", "--set", "train.epochs=2"]).unwrap();
+        fs::write(folder.journal(), "").unwrap();
+        open(place.path(), &["--resume", "--set", "train.epochs=2"]).unwrap();
+        open(place.path(), &["--resume", "--set", "train.epochs=3"]).unwrap();
+        assert_eq!(open_for_reading(place.path()).unwrap().0.train.epochs, Some(3));
+        let error = open(place.path(), &["--resume", "--set", "seed=2"]).unwrap_err().to_string();
+        assert!(error.ends_with("seed: 1 there, 2 here; train.epochs: 3 there, 1 here"), "{error}");
+        assert_eq!(open_for_reading(place.path()).unwrap().0.seed, 1);
+    }
+
+    #[test]
+    fn a_folder_that_is_no_run_is_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let error = open_for_reading(place.path()).unwrap_err().to_string();
+        assert!(error.ends_with("is not a run folder: it has no plan.toml"), "{error}");
+    }
+}

@@ -1,0 +1,392 @@
+//! The head: class table, sampler and loss.
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Gradients, Int, Tensor};
+use rf_sampling::{AnySampler, BatchRequest, ClassId, Classes, Law, Sampler, draw_batch};
+
+use crate::config::{Estimator, LossKind};
+use crate::host_op::{Pullback, host_op, to_vec};
+use crate::loss::{ClassRows, Layout, LossValue, full_softmax, sampled_softmax};
+use crate::state::{NamedTensor, StateSource};
+use crate::{
+    Candidates, Error, IGNORED, LossConfig, RowGradients, RowTable, SampledSoftmaxLossConfig, normalize_rows,
+};
+
+/// A softmax over many classes, trained from a few of them at a time.
+///
+/// Holds the class rows `[n, d]` (with a bias column if asked), their optimizer state and the sampler. Made by
+/// [`SampledSoftmaxLossConfig`]. It is no burn `Module`: burn would step all rows with dense gradients. Keep it beside
+/// the encoder, step it with [`step`](Self::step), save it with [`state`](Self::state) or
+/// [`save_file`](Self::save_file).
+///
+/// A clone shares the table. It may be read, but neither can be stepped while both are alive.
+#[derive(Clone, Debug)]
+pub struct SampledSoftmaxLoss {
+    config: LossConfig,
+    dim: usize,
+    seed: u64,
+    ignore_index: Option<i64>,
+    table: RowTable,
+    /// One row of one number, `ln tau`.
+    ln_tau: RowTable,
+    sampler: Arc<AnySampler>,
+    /// Steps taken: with the seed it fixes the draws.
+    steps: u64,
+    device: Device,
+}
+
+/// What a forward pass gives.
+#[derive(Clone, Debug)]
+pub struct SoftmaxOutput {
+    /// Mean over the queries with a target, in nats, `[1]`. For a sampled loss an estimate: never report it as
+    /// perplexity.
+    pub loss: Tensor<1>,
+    /// The same as a number.
+    pub mean: f64,
+    /// Loss of each query, in nats, `[B]`; 0 for ignored queries.
+    pub nll: Vec<f32>,
+    /// Distinct classes that the loss touched, ascending.
+    pub classes: Vec<ClassId>,
+    /// Rows of these classes, a leaf of the graph.
+    rows: Tensor<2>,
+    ln_tau: Tensor<2>,
+}
+
+/// Gradients of a head.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeadGradients {
+    /// Of the class rows.
+    pub classes: RowGradients,
+    /// Of `ln tau`, if it is trained.
+    pub ln_tau: Option<RowGradients>,
+}
+
+/// Place of the class table among the tables of a model, for its first rows.
+const CLASS_PLACE: u64 = 1 << 32;
+
+impl SampledSoftmaxLoss {
+    pub(crate) fn new(config: SampledSoftmaxLossConfig, device: &Device) -> Result<Self, Error> {
+        let table = first_rows(&config);
+        let SampledSoftmaxLossConfig { dim, loss, optimizer, counts, seed, ignore_index, .. } = config;
+        let sampler = match loss.kind {
+            LossKind::Full => AnySampler::Uniform(rf_sampling::Uniform),
+            LossKind::Sampled => loss.sampler.build(classes_of(&table, &loss), &counts, seed)?,
+        };
+        let ln_tau = RowTable::from_rows(vec![loss.tau.ln()], 1, optimizer);
+        let sampler = Arc::new(sampler);
+        let device = device.clone();
+        Ok(Self { config: loss, dim, seed, ignore_index, table, ln_tau, sampler, steps: 0, device })
+    }
+
+    /// Number of classes `n`.
+    pub fn classes(&self) -> usize {
+        self.table.rows()
+    }
+
+    /// Embedding width `d`.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// Settings of the loss.
+    pub fn config(&self) -> &LossConfig {
+        &self.config
+    }
+
+    /// The class table: `d` columns, and one of biases if the loss has them.
+    pub fn table(&self) -> &RowTable {
+        &self.table
+    }
+
+    /// The proposal.
+    pub fn sampler(&self) -> &AnySampler {
+        &self.sampler
+    }
+
+    /// The class table as samplers see it.
+    pub fn class_rows(&self) -> Classes<'_> {
+        classes_of(&self.table, &self.config)
+    }
+
+    /// Inverse temperature, as trained so far.
+    pub fn tau(&self) -> f32 {
+        self.ln_tau.data()[0].exp()
+    }
+
+    /// Bytes of table, optimizer state and sampler.
+    pub fn bytes(&self) -> usize {
+        self.table.bytes() + self.sampler.bytes()
+    }
+
+    /// The loss of a batch.
+    ///
+    /// # Shapes
+    /// - h: `[B, d]`
+    /// - targets: `[B]`, class ids or the ignored index
+    ///
+    /// # Errors
+    /// [`Error::BadTarget`], [`Error::NoTargets`]; [`Error::Sampler`] if `h` is not finite.
+    ///
+    /// # Panics
+    /// If the shapes do not agree.
+    pub fn forward(&self, h: Tensor<2>, targets: Tensor<1, Int>) -> Result<SoftmaxOutput, Error> {
+        let targets = self.target_ids(targets)?;
+        self.forward_ids(h, &targets)
+    }
+
+    /// The loss of a batch whose targets are on the host; [`IGNORED`] marks queries without one.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    ///
+    /// # Panics
+    /// If the shapes do not agree.
+    pub fn forward_ids(&self, h: Tensor<2>, targets: &[ClassId]) -> Result<SoftmaxOutput, Error> {
+        self.check_targets(&h, targets)?;
+        let (queries, ln_tau) = self.queries(h)?;
+        match self.config.kind {
+            LossKind::Full => self.full(queries, ln_tau, targets),
+            LossKind::Sampled => {
+                let candidates = self.draw(&to_vec(queries.clone()), targets)?;
+                self.sampled(queries, ln_tau, targets, candidates)
+            }
+        }
+    }
+
+    /// The sampled loss with candidates from outside.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward); [`Error::BadRow`] for a candidate that is no class.
+    ///
+    /// # Panics
+    /// If the shapes do not agree.
+    pub fn forward_with(
+        &self,
+        h: Tensor<2>,
+        targets: &[ClassId],
+        candidates: Candidates,
+    ) -> Result<SoftmaxOutput, Error> {
+        assert_eq!(candidates.len(), targets.len(), "candidates for {} queries", candidates.len());
+        self.check_targets(&h, targets)?;
+        let (queries, ln_tau) = self.queries(h)?;
+        self.sampled(queries, ln_tau, targets, candidates)
+    }
+
+    /// Draws the candidates of a batch: a function of the seed, the number of steps taken, and the place in the batch.
+    ///
+    /// # Shapes
+    /// - queries: `[B, d]`, as they enter the logits (normalised and multiplied by tau)
+    ///
+    /// # Errors
+    /// [`Error::Sampler`] if a query is not finite or nothing is left to draw.
+    pub fn draw(&self, queries: &[f32], targets: &[ClassId]) -> Result<Candidates, Error> {
+        let classes = self.class_rows();
+        let LossConfig { draws, points, estimator, .. } = self.config;
+        let request = BatchRequest { queries, draws, points, seed: self.seed, step: self.steps };
+        let target = |query: usize| Some(&targets[query..=query]).filter(|target| target[0] != IGNORED);
+        let sampler = &*self.sampler;
+        match estimator {
+            Estimator::Published => Ok(Candidates::from_draws(&draw_batch(sampler, classes, request, target)?, draws)),
+            Estimator::BothCorrected => {
+                let drawn = draw_batch(sampler, classes, request, |query| target(query).map(|_| &[][..]))?;
+                let ln_m = (draws as f32).ln();
+                let ln_expected = |(query, &target): (&[f32], &ClassId)| match target {
+                    IGNORED => Ok(0.0),
+                    target => Ok(ln_m + sampler.at(query, classes)?.ln_prob(target)),
+                };
+                let corrections: Result<Vec<f32>, rf_sampling::Error> =
+                    queries.chunks_exact(self.dim).zip(targets).map(ln_expected).collect();
+                Ok(Candidates::from_draws(&drawn, draws).with_target_correction(&corrections?).without_hits(targets))
+            }
+        }
+    }
+
+    /// Negative log-likelihood of each target under the softmax over all classes, in nats: what evaluation uses.
+    /// O(B n d), in blocks of bounded memory.
+    ///
+    /// # Shapes
+    /// - h: `[B, d]`
+    ///
+    /// # Errors
+    /// [`Error::BadTarget`] for a target that is no class.
+    ///
+    /// # Panics
+    /// If the shapes do not agree.
+    pub fn exact_nll(&self, h: Tensor<2>, targets: &[ClassId]) -> Result<Vec<f32>, Error> {
+        self.check_ids(&h, targets)?;
+        let h = if h.device().is_autodiff() { h.inner() } else { h };
+        let (queries, _) = self.queries(h)?;
+        let unit = self.unit_rows();
+        let rows = ClassRows { data: &unit, dim: self.dim, width: self.table.width() };
+        Ok(full_softmax(&to_vec(queries), rows, targets, false).nll)
+    }
+
+    /// Moves the gradients of the touched rows out of `grads`.
+    ///
+    /// # Panics
+    /// If `output` was not part of the graph that `grads` belongs to.
+    pub fn gradient(&self, output: &SoftmaxOutput, grads: &mut Gradients) -> HeadGradients {
+        let values = output.rows.grad_remove(grads).expect("the output belongs to these gradients");
+        let classes = RowGradients { ids: output.classes.clone(), values: to_vec(values) };
+        let ln_tau = output.ln_tau.grad_remove(grads);
+        HeadGradients { classes, ln_tau: ln_tau.map(|value| RowGradients { ids: vec![0], values: to_vec(value) }) }
+    }
+
+    /// Steps the touched rows and refreshes the sampler for them: O(touched rows), whatever `n` is.
+    ///
+    /// # Errors
+    /// [`Error::Shared`] while a clone is alive; [`Error::Sampler`] if a row is no longer finite, in which case the rows
+    /// are stepped and the sampler is not: stop training.
+    pub fn step(&mut self, rate: f64, gradients: &HeadGradients) -> Result<(), Error> {
+        let sampler = Arc::get_mut(&mut self.sampler).ok_or(Error::Shared)?;
+        let before = self.table.read(&gradients.classes.ids)?;
+        self.table.step(rate, &gradients.classes)?;
+        sampler.refresh(&gradients.classes.ids, &before, classes_of(&self.table, &self.config))?;
+        if let Some(gradient) = &gradients.ln_tau {
+            self.ln_tau.step(rate, gradient)?;
+        }
+        self.steps += 1;
+        Ok(())
+    }
+
+    /// Queries as they enter the logits, `tau h` or `tau h/|h|`, and the leaf that a trained `tau` takes its gradient
+    /// from.
+    fn queries(&self, h: Tensor<2>) -> Result<(Tensor<2>, Tensor<2>), Error> {
+        let h = if self.config.normalized { normalize_rows(h, self.dim) } else { h };
+        if self.config.learn_tau {
+            let ln_tau = self.ln_tau.gather(&[0], &h.device())?;
+            return Ok((h * ln_tau.clone().exp(), ln_tau));
+        }
+        let constant = Tensor::zeros([1, 1], &h.device());
+        Ok((h * self.tau(), constant))
+    }
+
+    fn full(&self, queries: Tensor<2>, ln_tau: Tensor<2>, targets: &[ClassId]) -> Result<SoftmaxOutput, Error> {
+        let all: Vec<ClassId> = (0..self.classes() as ClassId).collect();
+        self.output(queries, ln_tau, all, |queries, rows, gradient| full_softmax(queries, rows, targets, gradient))
+    }
+
+    fn sampled(
+        &self,
+        queries: Tensor<2>,
+        ln_tau: Tensor<2>,
+        targets: &[ClassId],
+        candidates: Candidates,
+    ) -> Result<SoftmaxOutput, Error> {
+        let mut layout = Layout::new(targets, candidates);
+        let ids = std::mem::take(&mut layout.ids);
+        self.output(queries, ln_tau, ids, |queries, rows, gradient| sampled_softmax(queries, rows, &layout, gradient))
+    }
+
+    /// Gathers the rows of `ids` as a leaf and makes the loss a node over queries and rows.
+    fn output(
+        &self,
+        queries: Tensor<2>,
+        ln_tau: Tensor<2>,
+        ids: Vec<ClassId>,
+        loss: impl FnOnce(&[f32], ClassRows<'_>, bool) -> LossValue,
+    ) -> Result<SoftmaxOutput, Error> {
+        let leaf = self.table.gather(&ids, &queries.device())?;
+        let rows = if self.config.normalized { normalize_rows(leaf.clone(), self.dim) } else { leaf.clone() };
+        let data = to_vec(rows.clone());
+        let class_rows = ClassRows { data: &data, dim: self.dim, width: self.table.width() };
+        let mut value = loss(&to_vec(queries.clone()), class_rows, queries.device().is_autodiff());
+        let nll = std::mem::take(&mut value.nll);
+        let mean = LossValue { nll: nll.clone(), counted: value.counted, ..LossValue::default() }.mean();
+        let (grad_queries, grad_rows) = (value.grad_queries, value.grad_rows);
+        let pullback = Pullback::new(move |upstream| {
+            let scaled = |gradient: &[f32]| gradient.iter().map(|g| g * upstream[0]).collect();
+            [scaled(&grad_queries), scaled(&grad_rows), Vec::new()]
+        });
+        let loss = host_op(vec![mean as f32], [1], &[queries, rows], pullback);
+        Ok(SoftmaxOutput { loss, mean, nll, classes: ids, rows: leaf, ln_tau })
+    }
+
+    /// All rows, the embeddings normalised if the loss normalises them.
+    fn unit_rows(&self) -> Vec<f32> {
+        let device = self.device.clone().inner();
+        let rows = burn::tensor::TensorData::new(self.table.data().to_vec(), [self.classes(), self.table.width()]);
+        let rows = Tensor::<2>::from_data(rows, &device);
+        to_vec(if self.config.normalized { normalize_rows(rows, self.dim) } else { rows })
+    }
+
+    fn target_ids(&self, targets: Tensor<1, Int>) -> Result<Vec<ClassId>, Error> {
+        let classes = self.classes();
+        let id = |(query, target): (usize, i64)| match target {
+            target if Some(target) == self.ignore_index => Ok(IGNORED),
+            target if (0..classes as i64).contains(&target) => Ok(target as ClassId),
+            target => Err(Error::BadTarget { query, target, classes }),
+        };
+        targets.into_data().iter::<i64>().enumerate().map(id).collect()
+    }
+
+    fn check_targets(&self, h: &Tensor<2>, targets: &[ClassId]) -> Result<(), Error> {
+        self.check_ids(h, targets)?;
+        if targets.iter().all(|&target| target == IGNORED) {
+            return Err(Error::NoTargets);
+        }
+        Ok(())
+    }
+
+    fn check_ids(&self, h: &Tensor<2>, targets: &[ClassId]) -> Result<(), Error> {
+        let (shape, classes) = (h.dims(), self.classes());
+        assert_eq!(shape, [targets.len(), self.dim], "queries of shape {shape:?} for {} targets", targets.len());
+        let bad = |target: ClassId| target != IGNORED && target as usize >= classes;
+        match targets.iter().position(|&target| bad(target)) {
+            Some(query) => Err(Error::BadTarget { query, target: i64::from(targets[query]), classes }),
+            None => Ok(()),
+        }
+    }
+
+    /// Rows, optimizer state, temperature and tree, for a checkpoint.
+    pub fn state(&self) -> Vec<NamedTensor<'_>> {
+        let mut tensors = self.table.state("classes");
+        tensors.extend(self.ln_tau.state("ln_tau"));
+        tensors.push(NamedTensor::u64("head.steps".into(), vec![self.steps]));
+        if let AnySampler::Rff(tree) = &*self.sampler {
+            let sums = tree.leaf_sums();
+            tensors.push(NamedTensor::f32("tree.leaf_sums".into(), vec![sums.len()], sums));
+            tensors.push(NamedTensor::u64("tree.next_rebuild".into(), vec![tree.next_rebuild() as u64]));
+        }
+        tensors
+    }
+
+    /// Takes up a saved state: training goes on as if it had never stopped, to the last bit.
+    ///
+    /// # Errors
+    /// [`Error::MissingState`] or [`Error::WrongState`] if it does not fit; [`Error::Shared`] while a clone is alive. The
+    /// head may then be partly restored: do not use it.
+    pub fn restore(&mut self, source: &mut dyn StateSource) -> Result<(), Error> {
+        self.table.restore("classes", source)?;
+        self.ln_tau.restore("ln_tau", source)?;
+        self.steps = source.u64("head.steps", 1)?[0];
+        let sampler = Arc::get_mut(&mut self.sampler).ok_or(Error::Shared)?;
+        if let AnySampler::Rff(tree) = sampler {
+            let sums = source.f32("tree.leaf_sums", tree.leaf_sums().len())?;
+            let next = source.u64("tree.next_rebuild", 1)?[0] as usize;
+            tree.restore(classes_of(&self.table, &self.config), &sums, next)?;
+        }
+        Ok(())
+    }
+}
+
+fn first_rows(config: &SampledSoftmaxLossConfig) -> RowTable {
+    let SampledSoftmaxLossConfig { classes, dim, init, rows, optimizer, seed, .. } = config;
+    if let Some(rows) = rows {
+        return RowTable::from_rows(rows.clone(), dim + usize::from(config.loss.bias), *optimizer);
+    }
+    let table = RowTable::new(*classes, *dim, *init, *optimizer, *seed, CLASS_PLACE);
+    if !config.loss.bias {
+        return table;
+    }
+    // The same embeddings, and a last column of zeros.
+    let rows = table.data().chunks_exact(*dim).flat_map(|row| row.iter().copied().chain([0.0])).collect();
+    RowTable::from_rows(rows, dim + 1, *optimizer)
+}
+
+fn classes_of<'t>(table: &'t RowTable, config: &LossConfig) -> Classes<'t> {
+    let classes = Classes::new(table.data(), table.width());
+    let classes = if config.bias { classes.with_bias() } else { classes };
+    if config.normalized { classes.normalized() } else { classes }
+}

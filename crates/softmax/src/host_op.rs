@@ -1,0 +1,122 @@
+//! Operations computed on the host, with their own backward pass, as nodes of burn's autodiff graph.
+//!
+//! burn's extension mechanism carries one node type for all of them: up to three parents, an output tensor, and a
+//! [`Pullback`] that turns the gradient of the output into gradients of the parents. The operation itself is plain Rust
+//! on slices.
+
+use std::fmt;
+use std::sync::Arc;
+
+#[cfg(feature = "ndarray")]
+use burn::backend::NdArray;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::tensor::{Shape, Tensor, TensorData};
+
+type PullbackFn = dyn Fn(&[f32]) -> [Vec<f32>; 3] + Send + Sync;
+
+/// Gradients of the parents from the gradient of the output; an empty vector for a parent that gets none.
+#[derive(Clone)]
+pub struct Pullback(Arc<PullbackFn>);
+
+impl Pullback {
+    /// Wraps a function from the output's gradient to the gradients of up to three parents, all row-major.
+    pub fn new(function: impl Fn(&[f32]) -> [Vec<f32>; 3] + Send + Sync + 'static) -> Self {
+        Self(Arc::new(function))
+    }
+}
+
+impl fmt::Debug for Pullback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pullback")
+    }
+}
+
+/// The one extension operation: `value`, as a function of three parents.
+#[allow(unused_variables)]
+#[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Autodiff)]
+pub trait HostOps: Backend {
+    /// Returns `value`; under autodiff, connects it with its parents.
+    fn host_op(
+        value: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        pullback: Pullback,
+    ) -> FloatTensor<Self> {
+        value
+    }
+}
+
+impl HostOps for Flex {}
+
+#[cfg(feature = "ndarray")]
+impl HostOps for NdArray {}
+
+impl<B: Backend, C: CheckpointStrategy> HostOps for Autodiff<B, C> {
+    fn host_op(
+        value: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        pullback: Pullback,
+    ) -> FloatTensor<Self> {
+        let shapes = [&a, &b, &c].map(|parent| parent.primitive().shape());
+        match HostBackward.prepare::<C>([a.node(), b.node(), c.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((pullback, shapes), value.into_primitive()),
+            OpsKind::UnTracked(prep) => prep.finish(value.into_primitive()),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct HostBackward;
+
+impl<B: Backend> Backward<B, 3> for HostBackward {
+    type State = (Pullback, [Shape; 3]);
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let upstream = grads.consume::<B>(&ops.node);
+        let device = upstream.device();
+        let data = burn::backend::read_sync(B::float_into_data(upstream)).expect("a gradient can be read back");
+        let (pullback, shapes) = ops.state;
+        let parents = (pullback.0)(data.as_slice().expect("gradients are f32"));
+        for ((node, gradient), shape) in ops.parents.into_iter().zip(parents).zip(shapes) {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, B::float_from_data(TensorData::new(gradient, shape), &device));
+            }
+        }
+    }
+}
+
+/// A tensor of the given value and shape whose gradient flows to `parents` through `pullback`.
+///
+/// # Panics
+/// If there are no parents or more than three, or if `value` does not fill `shape`.
+pub fn host_op<const D: usize>(
+    value: Vec<f32>,
+    shape: [usize; D],
+    parents: &[Tensor<2>],
+    pullback: Pullback,
+) -> Tensor<D> {
+    assert!((1..=3).contains(&parents.len()), "a host operation has one to three parents");
+    let device = parents[0].device();
+    let constant = Tensor::<2>::zeros([1, 1], &device);
+    let parent = |i: usize| parents.get(i).unwrap_or(&constant).clone().into_dispatch();
+    let value = Tensor::<D>::from_data(TensorData::new(value, shape), &device);
+    let output =
+        <Dispatch as HostOps>::host_op(value.into_dispatch(), parent(0), parent(1), parent(2), pullback);
+    Tensor::from_dispatch(output)
+}
+
+/// The numbers of a tensor, row-major.
+///
+/// # Panics
+/// If the tensor does not hold `f32`.
+pub fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec().expect("tensors of this crate hold f32")
+}

@@ -1,0 +1,148 @@
+//! Sampled softmax: `-s_t + ln(sum of exp s)` over a target and its candidates.
+
+use rayon::prelude::*;
+use rf_sampling::{ClassId, dot};
+
+use super::{ClassRows, LossValue};
+use crate::{Candidates, IGNORED, Unique};
+
+/// A batch resolved to the distinct rows that it touches.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    /// Distinct classes, ascending: targets and candidates.
+    pub ids: Vec<ClassId>,
+    /// For each query, the position of its target in `ids`, or [`IGNORED`].
+    targets: Vec<u32>,
+    /// What is subtracted from each target's logit; empty for nothing.
+    target_corrections: Vec<f32>,
+    offsets: Vec<usize>,
+    /// For each candidate, its position in `ids`.
+    positions: Vec<u32>,
+    /// What is subtracted from each candidate's logit.
+    corrections: Vec<f32>,
+}
+
+impl Layout {
+    pub fn new(targets: &[ClassId], candidates: Candidates) -> Self {
+        let mut list: Vec<ClassId> = targets.iter().copied().filter(|&target| target != IGNORED).collect();
+        let counted = list.len();
+        list.extend(&candidates.ids);
+        let Unique { ids, positions } = Unique::of(&list);
+        let mut known = positions[..counted].iter().copied();
+        let place = |&target: &ClassId| if target == IGNORED { IGNORED } else { known.next().expect("counted") };
+        Self {
+            ids,
+            targets: targets.iter().map(place).collect(),
+            target_corrections: candidates.target_ln_expected,
+            offsets: candidates.offsets,
+            positions: positions[counted..].to_vec(),
+            corrections: candidates.ln_expected,
+        }
+    }
+
+    fn candidates(&self, query: usize) -> std::ops::Range<usize> {
+        self.offsets[query]..self.offsets[query + 1]
+    }
+
+    fn target_correction(&self, query: usize) -> f32 {
+        self.target_corrections.get(query).copied().unwrap_or(0.0)
+    }
+}
+
+/// Value and, if asked, gradient of the sampled softmax.
+///
+/// For query `b` with target `t` and candidates `j`: `s_t = o_t - correction_t`, `s_j = o_j - correction_j`, and the loss
+/// is `ln(e^{s_t} + sum_j e^{s_j}) - s_t`. With `correction_j = ln(m q_j)` and none for the target it is the estimator of
+/// Bengio & Senécal 2008 that Rawat et al. 2019 (section 2) train with.
+///
+/// # Shapes
+/// - queries: `[B, d]`
+/// - rows: `[layout.ids.len(), width]`
+pub(crate) fn sampled_softmax(queries: &[f32], rows: ClassRows<'_>, layout: &Layout, gradient: bool) -> LossValue {
+    let counted = layout.targets.iter().filter(|&&target| target != IGNORED).count();
+    let scored: Vec<Scored> = (0..layout.targets.len())
+        .into_par_iter()
+        .with_min_len(8)
+        .map(|query| score(&queries[query * rows.dim..][..rows.dim], rows, layout, query))
+        .collect();
+    let nll = scored.iter().map(|scored| scored.nll).collect();
+    if !gradient {
+        return LossValue { nll, counted, ..LossValue::default() };
+    }
+    let scale = 1.0 / counted as f32;
+    let edges: Vec<Vec<Edge>> = scored.into_iter().map(|scored| scored.edges).collect();
+    let mut grad_queries = vec![0.0; queries.len()];
+    grad_queries.par_chunks_mut(rows.dim).zip(&edges).for_each(|(gradient, edges)| {
+        edges.iter().for_each(|edge| add(gradient, scale * edge.weight, rows.row(edge.row as usize)));
+    });
+    LossValue { nll, counted, grad_queries, grad_rows: row_gradients(queries, rows, &edges, scale) }
+}
+
+/// `d loss / d logit` of one (query, row) pair.
+#[derive(Clone, Copy, Debug)]
+struct Edge {
+    row: u32,
+    weight: f32,
+}
+
+struct Scored {
+    nll: f32,
+    /// The target first, then the candidates.
+    edges: Vec<Edge>,
+}
+
+fn score(query: &[f32], rows: ClassRows<'_>, layout: &Layout, place: usize) -> Scored {
+    let target = layout.targets[place];
+    if target == IGNORED {
+        return Scored { nll: 0.0, edges: Vec::new() };
+    }
+    let logit = |row: u32| {
+        let row = rows.row(row as usize);
+        dot(query, &row[..rows.dim]) + if rows.has_bias() { row[rows.dim] } else { 0.0 }
+    };
+    let range = layout.candidates(place);
+    let mut edges = Vec::with_capacity(range.len() + 1);
+    edges.push(Edge { row: target, weight: logit(target) - layout.target_correction(place) });
+    let pairs = layout.positions[range.clone()].iter().zip(&layout.corrections[range]);
+    edges.extend(pairs.map(|(&row, correction)| Edge { row, weight: logit(row) - correction }));
+
+    let max = edges.iter().map(|edge| edge.weight).fold(f32::NEG_INFINITY, f32::max);
+    let total: f64 = edges.iter().map(|edge| f64::from(edge.weight - max).exp()).sum();
+    let ln_total = total.ln() as f32 + max;
+    let nll = ln_total - edges[0].weight;
+    edges.iter_mut().for_each(|edge| edge.weight = (edge.weight - ln_total).exp());
+    edges[0].weight -= 1.0;
+    Scored { nll, edges }
+}
+
+/// Gradients of the rows: the pairs sorted by row, then each row gathers its queries. Every sum runs in the order of the
+/// queries, so the result does not depend on the number of threads.
+fn row_gradients(queries: &[f32], rows: ClassRows<'_>, edges: &[Vec<Edge>], scale: f32) -> Vec<f32> {
+    let mut ends = vec![0usize; rows.len() + 1];
+    edges.iter().flatten().for_each(|edge| ends[edge.row as usize + 1] += 1);
+    (0..rows.len()).for_each(|row| ends[row + 1] += ends[row]);
+    let mut next = ends.clone();
+    let mut by_row = vec![(0u32, 0.0f32); ends[rows.len()]];
+    for (query, edges) in edges.iter().enumerate() {
+        for edge in edges {
+            by_row[next[edge.row as usize]] = (query as u32, scale * edge.weight);
+            next[edge.row as usize] += 1;
+        }
+    }
+    let mut gradients = vec![0.0; rows.data.len()];
+    gradients.par_chunks_mut(rows.width).enumerate().with_min_len(16).for_each(|(row, gradient)| {
+        for &(query, weight) in &by_row[ends[row]..ends[row + 1]] {
+            let query = &queries[query as usize * rows.dim..][..rows.dim];
+            add(gradient, weight, query);
+            if rows.has_bias() {
+                gradient[rows.dim] += weight;
+            }
+        }
+    });
+    gradients
+}
+
+/// `to += weight * from`, over the shorter of the two.
+fn add(to: &mut [f32], weight: f32, from: &[f32]) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to += weight * from);
+}

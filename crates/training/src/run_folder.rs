@@ -1,0 +1,207 @@
+use std::fs::{self, File};
+use std::io::{BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use crate::Error;
+
+/// The folder that keeps everything about one run.
+///
+/// ```text
+/// plan.toml                      what is done, every value resolved; there before the first step
+/// vocabulary.txt                 one word a line, where the task has a vocabulary
+/// journal.jsonl                  what happened, one event a line
+/// checkpoint/model.safetensors   the latest state
+/// summary.json                   the outcome, written last
+/// ```
+///
+/// A folder *holds a run* from the first line of its journal on; a plan alone can still be replaced.
+///
+/// # Example
+/// ```
+/// use rf_training::{Error, RunFolder};
+/// # let place = tempfile::tempdir()?;
+/// # let path = place.path().join("runs/ptb");
+/// let folder = RunFolder::create(&path, false)?;
+/// std::fs::write(folder.journal(), "")?;
+/// assert!(matches!(RunFolder::create(&path, false), Err(Error::HoldsARun { .. })));
+/// assert!(RunFolder::create(&path, true).is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// The folder at `path`, made if it is not there, together with its parents.
+    ///
+    /// # Errors
+    /// [`Error::HoldsARun`] when it holds a run and `resume` is false; [`Error::Io`].
+    pub fn create(path: &Path, resume: bool) -> Result<Self, Error> {
+        let folder = Self { path: path.to_owned() };
+        if !resume && folder.holds_a_run() {
+            return Err(Error::HoldsARun { path: folder.path });
+        }
+        let checkpoints = folder.path.join("checkpoint");
+        fs::create_dir_all(&checkpoints).map_err(Error::at(&checkpoints))?;
+        Ok(folder)
+    }
+
+    /// The folder of a run at `path`.
+    ///
+    /// # Errors
+    /// [`Error::NotARun`] when there is no `plan.toml` in it.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let folder = Self { path: path.to_owned() };
+        if folder.plan().is_file() { Ok(folder) } else { Err(Error::NotARun { path: folder.path }) }
+    }
+
+    /// Whether training has begun here.
+    pub fn holds_a_run(&self) -> bool {
+        [self.journal(), self.checkpoint(), self.summary()].iter().any(|path| path.exists())
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `plan.toml`.
+    pub fn plan(&self) -> PathBuf {
+        self.path.join("plan.toml")
+    }
+
+    /// `journal.jsonl`.
+    pub fn journal(&self) -> PathBuf {
+        self.path.join("journal.jsonl")
+    }
+
+    /// `checkpoint/model.safetensors`.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.path.join("checkpoint").join("model.safetensors")
+    }
+
+    /// `summary.json`.
+    pub fn summary(&self) -> PathBuf {
+        self.path.join("summary.json")
+    }
+
+    /// `vocabulary.txt`.
+    pub fn vocabulary(&self) -> PathBuf {
+        self.path.join("vocabulary.txt")
+    }
+
+    /// Takes away `summary.json`, since a run that goes on has no outcome yet.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it is there and cannot be removed.
+    pub fn remove_summary(&self) -> Result<(), Error> {
+        match fs::remove_file(self.summary()) {
+            Err(source) if source.kind() != ErrorKind::NotFound => Err(Error::Io { path: self.summary(), source }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Writes a file aside and then puts it in its place: whatever happens, `path` holds the old content or the new.
+///
+/// The new content is on the disk before it gets its name, and the name is too when this returns.
+///
+/// # Errors
+/// [`Error::Io`], also for what `write` returns; the old file then stands untouched.
+pub fn replace_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<(), Error> {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".tmp");
+    let aside = PathBuf::from(aside);
+    let outcome = write_and_sync(&aside, write).map_err(Error::at(&aside));
+    if outcome.is_err() {
+        // The first error says what is wrong; that this file may stay behind adds nothing.
+        let _ = fs::remove_file(&aside);
+    }
+    outcome?;
+    fs::rename(&aside, path).map_err(Error::at(path))?;
+    sync_folder_of(path).map_err(Error::at(path))
+}
+
+/// Text of the file at `path`.
+pub(crate) fn read_file(path: &Path) -> Result<String, Error> {
+    fs::read_to_string(path).map_err(Error::at(path))
+}
+
+fn write_and_sync(path: &Path, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> std::io::Result<()> {
+    let mut buffer = BufWriter::with_capacity(1 << 20, File::create(path)?);
+    write(&mut buffer)?;
+    buffer.into_inner().map_err(|error| error.into_error())?.sync_all()
+}
+
+/// Puts the names in the folder of `path` on the disk; elsewhere than on Unix a folder cannot be opened for that.
+fn sync_folder_of(path: &Path) -> std::io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if cfg!(unix) { File::open(parent)?.sync_all() } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parents_are_made_and_a_plan_alone_is_no_run() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("a/b/run");
+        let folder = RunFolder::create(&path, false).unwrap();
+        fs::write(folder.plan(), "").unwrap();
+        assert!(!folder.holds_a_run());
+        assert_eq!(RunFolder::create(&path, false).unwrap(), folder);
+        assert_eq!(RunFolder::open(&path).unwrap(), folder);
+    }
+
+    #[test]
+    fn a_folder_that_holds_a_run_is_refused_unless_resuming() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(place.path(), false).unwrap();
+        for path in [folder.journal(), folder.checkpoint(), folder.summary()] {
+            fs::write(&path, "").unwrap();
+            assert!(matches!(RunFolder::create(place.path(), false), Err(Error::HoldsARun { .. })));
+            assert!(RunFolder::create(place.path(), true).is_ok());
+            fs::remove_file(&path).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_folder_without_a_plan_is_no_run() {
+        let place = tempfile::tempdir().unwrap();
+        let error = RunFolder::open(place.path()).unwrap_err();
+        assert!(error.to_string().ends_with("is not a run folder: it has no plan.toml"));
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_the_old_file_and_nothing_else() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("file");
+        replace_file(&path, |file| file.write_all(b"old")).unwrap();
+        let full = |file: &mut dyn Write| file.write_all(b"ne").and(Err(ErrorKind::StorageFull.into()));
+        assert!(matches!(replace_file(&path, full), Err(Error::Io { .. })));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_an_interrupted_write_left_behind_does_no_harm() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("file");
+        fs::write(place.path().join("file.tmp"), "half of something long").unwrap();
+        replace_file(&path, |file| file.write_all(b"new")).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_summary_is_removed_once() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(place.path(), false).unwrap();
+        fs::write(folder.summary(), "{}").unwrap();
+        folder.remove_summary().unwrap();
+        folder.remove_summary().unwrap();
+        assert!(!folder.summary().exists());
+    }
+}
