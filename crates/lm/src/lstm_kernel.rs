@@ -7,7 +7,9 @@
 //! chunk through all steps without waiting for another. Every cut depends on the shape alone, never on the number of
 //! threads, and so do the results.
 
-use multiversion::multiversion;
+mod loops;
+
+use loops::{LANES, activate, add_rows, deactivate, transpose};
 use rayon::prelude::*;
 use rf_sampling::{Matrix, Threads, matmul};
 
@@ -16,9 +18,6 @@ const CHUNK_ROWS: usize = 12;
 
 /// Rows in one piece of the input side. More, and the product copies the weights before it uses them.
 const INPUT_ROWS: usize = 48;
-
-/// Widths that are no multiple of this many floats make the product copy its weights first.
-const LANES: usize = 16;
 
 /// The sizes of one layer over one sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,19 +50,22 @@ pub(crate) struct Forward {
     pub h: Vec<f32>,
     /// The cells after the last step, `[B, H]`.
     pub last_cell: Vec<f32>,
-    /// What [`backward`] needs.
-    pub trace: Trace,
 }
 
-/// The memory of a forward pass; [`backward`] consumes it and turns the gates into their gradients in place.
-#[derive(Clone, Debug)]
+/// The memory of one pass: [`forward`] fills it, [`backward`] spends it. A trace may serve any number of passes, one
+/// after the other, and of any shape. That pays: fresh memory costs a quarter of the time of a pass.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Trace {
-    /// Gates after their activation, `[T * B, 4H]`.
+    /// The pass that was run forward and not yet backward.
+    open: Option<Shape>,
+    /// Gates after their activation, then the gradients of their pre-activations, `[T * B, 4H]`.
     gates: Vec<f32>,
     /// The cells before each step and after the last, `[(T + 1) * B, H]`.
     cells: Vec<f32>,
     /// The state before each step, `[T * B, H]`.
     states: Vec<f32>,
+    /// The transpose of `w_h`, its rows padded to a multiple of [`LANES`].
+    w_back: Vec<f32>,
 }
 
 /// Gradients of the input and of the parameters, each in the shape of its original.
@@ -83,26 +85,30 @@ pub(crate) struct Gradients {
 ///
 /// # Panics
 /// If a size is zero or a slice does not have the length that `shape` asks for.
-pub(crate) fn forward(shape: Shape, weights: Weights<'_>, x: &[f32], h0: &[f32], c0: &[f32]) -> Forward {
+pub(crate) fn forward(
+    shape: Shape,
+    weights: Weights<'_>,
+    x: &[f32],
+    (h0, c0): (&[f32], &[f32]),
+    trace: &mut Trace,
+) -> Forward {
     let Shape { steps, batch, hidden, .. } = shape;
     shape.check(weights, x);
     assert_eq!([h0.len(), c0.len()], [batch * hidden; 2], "h0 and c0 of [{batch}, {hidden}]");
     let rows = steps * batch;
-    let mut h = vec![0.0; rows * hidden];
-    let mut trace = Trace {
-        gates: vec![0.0; rows * 4 * hidden],
-        cells: vec![0.0; (rows + batch) * hidden],
-        states: vec![0.0; rows * hidden],
-    };
+    trace.open = Some(shape);
+    trace.gates.resize(rows * 4 * hidden, 0.0);
+    trace.cells.resize((rows + batch) * hidden, 0.0);
+    trace.states.resize(rows * hidden, 0.0);
     trace.cells[..c0.len()].copy_from_slice(c0);
     trace.states[..h0.len()].copy_from_slice(h0);
+    let mut h = vec![0.0; rows * hidden];
     // One way into the thread pool, not one for each parallel loop.
     rayon::scope(|_| {
         input_side(shape, weights, x, &mut trace.gates);
-        Chunk::split(shape, &mut trace, &mut h).into_par_iter().for_each(|chunk| chunk.run(weights, hidden));
+        Chunk::split(shape, trace, &mut h).into_par_iter().for_each(|chunk| chunk.run(weights, hidden));
     });
-    let last_cell = trace.cells[rows * hidden..].to_vec();
-    Forward { h, last_cell, trace }
+    Forward { h, last_cell: trace.cells[rows * hidden..].to_vec() }
 }
 
 /// Gradients of `Σ h · grad_h` with respect to the input and the parameters; `h0` and `c0` count as constants.
@@ -112,13 +118,13 @@ pub(crate) fn forward(shape: Shape, weights: Weights<'_>, x: &[f32], h0: &[f32],
 /// - grad_h: `[T * B, H]`
 ///
 /// # Panics
-/// If a slice does not have the length that `shape` asks for, or `trace` is of another shape.
-pub(crate) fn backward(shape: Shape, weights: Weights<'_>, x: &[f32], trace: Trace, grad_h: &[f32]) -> Gradients {
+/// If `trace` holds no forward pass, or a slice does not have the length that its shape asks for.
+pub(crate) fn backward(weights: Weights<'_>, x: &[f32], trace: &mut Trace, grad_h: &[f32]) -> Gradients {
+    let shape = trace.open.take().expect("a backward pass needs a forward pass before it");
     let Shape { steps, batch, input, hidden } = shape;
     shape.check(weights, x);
     let (rows, wide) = (steps * batch, 4 * hidden);
-    assert_eq!([grad_h.len(), trace.states.len()], [rows * hidden; 2], "grad_h and trace of [{rows}, {hidden}]");
-    let Trace { mut gates, cells, states } = trace;
+    assert_eq!(grad_h.len(), rows * hidden, "grad_h of [{rows}, {hidden}]");
     let mut out = Gradients {
         x: vec![0.0; rows * input],
         w_x: vec![0.0; input * wide],
@@ -126,24 +132,20 @@ pub(crate) fn backward(shape: Shape, weights: Weights<'_>, x: &[f32], trace: Tra
         bias: vec![0.0; wide],
     };
     rayon::scope(|_| {
-        let w_back = transposed(weights.w_h, wide);
-        let chunks: Vec<_> = by_chunk(&mut gates, shape, wide).into_iter().enumerate().collect();
-        let biases: Vec<_> = chunks
-            .into_par_iter()
-            .map(|(index, gates)| run_back(shape, index * shape.chunk_rows(), gates, &cells, grad_h, &w_back))
-            .collect();
-        biases.iter().for_each(|part| add_rows(&mut out.bias, part));
-
-        let grad = Matrix::new(&gates, rows, wide);
-        let (x, states) = (Matrix::new(x, rows, input), Matrix::new(&states, rows, hidden));
-        let mut weight_side = || {
-            rayon::join(
-                || matmul(&mut out.w_x, wide, 0.0, x.t(), grad, Threads::Pool),
-                || matmul(&mut out.w_h, wide, 0.0, states.t(), grad, Threads::Pool),
-            )
-        };
+        transpose(weights.w_h, hidden, wide, &mut trace.w_back);
+        recurrence_back(shape, trace, grad_h, &mut out.bias);
+        let grad = Matrix::new(&trace.gates, rows, wide);
+        let (x, states) = (Matrix::new(x, rows, input), Matrix::new(&trace.states, rows, hidden));
         let w_x = Matrix::new(weights.w_x, input, wide);
-        rayon::join(|| matmul(&mut out.x, input, 0.0, grad, w_x.t(), Threads::Pool), &mut weight_side);
+        rayon::join(
+            || matmul(&mut out.x, input, 0.0, grad, w_x.t(), Threads::Pool),
+            || {
+                rayon::join(
+                    || matmul(&mut out.w_x, wide, 0.0, x.t(), grad, Threads::Pool),
+                    || matmul(&mut out.w_h, wide, 0.0, states.t(), grad, Threads::Pool),
+                )
+            },
+        );
     });
     out
 }
@@ -208,9 +210,19 @@ impl<'a> Chunk<'a> {
     }
 }
 
-/// Takes one chunk, whose first row of the batch is `first`, from the last step to the first: `gates` become gradients.
-/// Returns the chunk's part of the bias gradient.
-fn run_back(
+/// The sequential part of the backward pass, chunk by chunk: gates become gradients, and their sum that of the bias.
+fn recurrence_back(shape: Shape, trace: &mut Trace, grad_h: &[f32], grad_bias: &mut [f32]) {
+    let Trace { gates, cells, w_back, .. } = trace;
+    let chunks: Vec<_> = by_chunk(gates, shape, 4 * shape.hidden).into_iter().enumerate().collect();
+    let parts: Vec<_> = chunks
+        .into_par_iter()
+        .map(|(index, gates)| chunk_back(shape, index * shape.chunk_rows(), gates, cells, grad_h, w_back))
+        .collect();
+    parts.iter().for_each(|part| add_rows(grad_bias, part));
+}
+
+/// One chunk, whose first row of the batch is `first`, from the last step to the first. Returns its bias gradient.
+fn chunk_back(
     shape: Shape,
     first: usize,
     gates: Vec<&mut [f32]>,
@@ -218,24 +230,22 @@ fn run_back(
     grad_h: &[f32],
     w_back: &[f32],
 ) -> Vec<f32> {
-    let (hidden, wide, padded) = (shape.hidden, 4 * shape.hidden, w_back.len() / (4 * shape.hidden));
-    let rows = gates[0].len() / wide;
+    let (hidden, wide) = (shape.hidden, 4 * shape.hidden);
+    let (rows, padded) = (gates[0].len() / wide, hidden.next_multiple_of(LANES));
     let mut bias = vec![0.0; wide];
     let mut grad_cells = vec![0.0; rows * hidden];
     let mut carried = vec![0.0; rows * padded];
     for (t, gates) in gates.into_iter().enumerate().rev() {
-        let here = |t: usize| (t * shape.batch + first) * hidden..(t * shape.batch + first + rows) * hidden;
-        let (old, new, grad_h) = (&cells[here(t)], &cells[here(t + 1)], &grad_h[here(t)]);
         for (row, gates) in gates.chunks_exact_mut(wide).enumerate() {
-            let at = row * hidden..(row + 1) * hidden;
-            let carried = &carried[row * padded..][..hidden];
-            let grad_cell = &mut grad_cells[at.clone()];
-            deactivate(gates, &old[at.clone()], &new[at.clone()], &grad_h[at], carried, grad_cell);
+            let [at, next] = [t, t + 1].map(|t| (t * shape.batch + first + row) * hidden);
+            let [old, new, grad_h] = [&cells[at..], &cells[next..], &grad_h[at..]];
+            let grad_cell = &mut grad_cells[row * hidden..][..hidden];
+            deactivate(gates, old, new, grad_h, &carried[row * padded..], grad_cell);
         }
         add_rows(&mut bias, gates);
         if t > 0 {
-            let grad = Matrix::new(gates, rows, wide);
-            matmul(&mut carried, padded, 0.0, grad, Matrix::new(w_back, wide, padded), Threads::One);
+            let (grad, w_back) = (Matrix::new(gates, rows, wide), Matrix::new(w_back, wide, padded));
+            matmul(&mut carried, padded, 0.0, grad, w_back, Threads::One);
         }
     }
     bias
@@ -252,100 +262,86 @@ fn by_chunk(buffer: &mut [f32], shape: Shape, width: usize) -> Vec<Vec<&mut [f32
     chunks
 }
 
-/// The transpose of `[rows, cols]` with rows padded by zeros to a multiple of [`LANES`].
-fn transposed(from: &[f32], cols: usize) -> Vec<f32> {
-    let padded = (from.len() / cols).next_multiple_of(LANES);
-    let mut to = vec![0.0; cols * padded];
-    to.par_chunks_mut(LANES * padded).enumerate().for_each(|(block, to)| {
-        for (row, from) in from.chunks_exact(cols).enumerate() {
-            let values = &from[block * LANES..];
-            to.chunks_exact_mut(padded).zip(values).for_each(|(to, value)| to[row] = *value);
-        }
-    });
-    to
-}
-
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
-fn add_rows(sum: &mut [f32], rows: &[f32]) {
-    for row in rows.chunks_exact(sum.len()) {
-        sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
-    }
-}
-
-/// One row of one step: pre-activations become gates, and the next cell and output are written.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
-fn activate(gates: &mut [f32], bias: &[f32], old: &[f32], new: &mut [f32], h: &mut [f32]) {
-    let n = h.len();
-    let [i, f, g, o] = four_mut(gates, n);
-    let [b_i, b_f, b_g, b_o] = [0, 1, 2, 3].map(|gate| &bias[gate * n..][..n]);
-    let (old, new) = (&old[..n], &mut new[..n]);
-    for k in 0..n {
-        i[k] = sigmoid(i[k] + b_i[k]);
-        f[k] = sigmoid(f[k] + b_f[k]);
-        g[k] = tanh(g[k] + b_g[k]);
-        o[k] = sigmoid(o[k] + b_o[k]);
-        new[k] = f[k] * old[k] + i[k] * g[k];
-        h[k] = o[k] * tanh(new[k]);
-    }
-}
-
-/// One row of one step, backwards: gates become the gradients of their pre-activations, and `grad_cell` moves from the
-/// cell after the step to the cell before it.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
-fn deactivate(gates: &mut [f32], old: &[f32], new: &[f32], grad_h: &[f32], carried: &[f32], grad_cell: &mut [f32]) {
-    let n = grad_cell.len();
-    let [i, f, g, o] = four_mut(gates, n);
-    let [old, new, grad_h, carried] = [old, new, grad_h, carried].map(|slice| &slice[..n]);
-    for k in 0..n {
-        let (input, forget, candidate, output) = (i[k], f[k], g[k], o[k]);
-        let (bent, grad) = (tanh(new[k]), grad_h[k] + carried[k]);
-        let cell = grad_cell[k] + grad * output * (1.0 - bent * bent);
-        i[k] = cell * candidate * input * (1.0 - input);
-        f[k] = cell * old[k] * forget * (1.0 - forget);
-        g[k] = cell * input * (1.0 - candidate * candidate);
-        o[k] = grad * bent * output * (1.0 - output);
-        grad_cell[k] = cell * forget;
-    }
-}
-
-#[inline(always)]
-fn four_mut(slice: &mut [f32], n: usize) -> [&mut [f32]; 4] {
-    let (a, rest) = slice.split_at_mut(n);
-    let (b, rest) = rest.split_at_mut(n);
-    let (c, rest) = rest.split_at_mut(n);
-    [a, b, c, &mut rest[..n]]
-}
-
-/// `1 / (1 + exp(-x))`, relative error below 1e-6 for `|x| <= 87`; beyond, it stands still.
-#[inline(always)]
-fn sigmoid(x: f32) -> f32 {
-    let (less_one, scale) = exp_m1((-x).clamp(-87.0, 87.0));
-    1.0 / (1.0 + scale + scale * less_one)
-}
-
-/// `tanh x`, relative error below 1e-6.
-#[inline(always)]
-fn tanh(x: f32) -> f32 {
-    let (less_one, scale) = exp_m1((2.0 * x).clamp(-20.0, 20.0));
-    let e = scale * less_one + (scale - 1.0);
-    e / (e + 2.0)
-}
-
-/// `exp(r) - 1` and `2^k`, where `x = k ln 2 + r` and `|r| <= ln 2 / 2`, for `|x| <= 87`. The polynomial is that of the
-/// Cephes library's `expf`. A fused multiply-add would be a library call on a processor without one: there is none.
-#[inline(always)]
-fn exp_m1(x: f32) -> (f32, f32) {
-    // Adding 1.5 * 2^23 rounds to an integer and leaves it in the lowest bits.
-    const ROUND: f32 = 12_582_912.0;
-    let shifted = x * std::f32::consts::LOG2_E + ROUND;
-    let k = shifted - ROUND;
-    let r = (x - k * 0.693_359_4) + k * 2.121_944_4e-4;
-    let p = 1.987_569_1e-4 * r + 1.398_2e-3;
-    let p = ((p * r + 8.333_452e-3) * r + 4.166_579_6e-2) * r;
-    let p = (p + 1.666_666_5e-1) * r + 0.5;
-    let scale = f32::from_bits((shifted.to_bits() << 23).wrapping_add(1.0f32.to_bits()));
-    (p * (r * r) + r, scale)
-}
-
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    fn golden(name: &str) -> Vec<f32> {
+        let file: serde_json::Value = serde_json::from_str(include_str!("../tests/golden/lstm.json")).unwrap();
+        file[name].as_array().unwrap().iter().map(|value| value.as_f64().unwrap() as f32).collect()
+    }
+
+    fn noise(len: usize, from: usize, size: f32) -> Vec<f32> {
+        (from..from + len).map(|i| size * (i as f32 * 1.618).sin() * (i as f32 * 0.0271).cos()).collect()
+    }
+
+    /// x, w_x, w_h, bias, h0, c0, grad_h of any shape.
+    fn problem(shape: Shape) -> [Vec<f32>; 7] {
+        let Shape { steps, batch, input, hidden } = shape;
+        let (rows, state) = (steps * batch, batch * hidden);
+        let sizes = [rows * input, input * 4 * hidden, hidden * 4 * hidden, 4 * hidden, state, state, rows * hidden];
+        std::array::from_fn(|at| noise(sizes[at], 1000 * at, if at == 1 || at == 2 { 0.3 } else { 1.0 }))
+    }
+
+    fn run(shape: Shape, [x, w_x, w_h, bias, h0, c0, grad_h]: &[Vec<f32>; 7]) -> [Vec<f32>; 6] {
+        let weights = Weights { w_x, w_h, bias };
+        // A trace that has served before: what it holds must not matter.
+        let used = vec![f32::NAN; 100];
+        let [gates, cells, states, w_back] = [used.clone(), used.clone(), used.clone(), used];
+        let mut trace = Trace { open: None, gates, cells, states, w_back };
+        let Forward { h, last_cell } = forward(shape, weights, x, (h0, c0), &mut trace);
+        let grads = backward(weights, x, &mut trace, grad_h);
+        [h, last_cell, grads.x, grads.w_x, grads.w_h, grads.bias]
+    }
+
+    #[test]
+    fn outputs_and_gradients_are_those_of_pytorch() {
+        let shape = Shape { steps: 4, batch: 3, input: 5, hidden: 6 };
+        let got = run(shape, &["x", "w_x", "w_h", "bias", "h0", "c0", "grad_h"].map(golden));
+        let names = ["h", "last_cell", "grad_x", "grad_w_x", "grad_w_h", "grad_bias"];
+        for (name, got) in names.iter().zip(got) {
+            let want = golden(name);
+            assert_eq!(got.len(), want.len(), "{name}");
+            let worst = got.iter().zip(&want).map(|(got, want)| (got - want).abs()).fold(0.0, f32::max);
+            assert!(worst < 1e-5, "{name} is off by {worst}");
+        }
+    }
+
+    #[test]
+    fn gradients_agree_with_finite_differences() {
+        let shape = Shape { steps: 3, batch: 13, input: 2, hidden: 3 };
+        let problem = problem(shape);
+        let loss = |problem: &[Vec<f32>; 7]| -> f64 {
+            let [h, ..] = run(shape, problem);
+            h.iter().zip(&problem[6]).map(|(h, weight)| f64::from(*h) * f64::from(*weight)).sum()
+        };
+        let grads = run(shape, &problem);
+        for (part, grad) in grads[2..].iter().enumerate() {
+            for at in 0..grad.len() {
+                let moved = [1e-2, -1e-2].map(|step| {
+                    let mut problem = problem.clone();
+                    problem[part][at] += step;
+                    loss(&problem)
+                });
+                let slope = (moved[0] - moved[1]) / 2e-2;
+                let error = (slope - f64::from(grad[at])).abs();
+                assert!(error < 1e-3 * (1.0 + slope.abs()), "part {part}, element {at}: {slope} and {}", grad[at]);
+            }
+        }
+    }
+
+    #[test]
+    fn results_do_not_depend_on_the_number_of_threads() {
+        for shape in [
+            Shape { steps: 5, batch: 20, input: 40, hidden: 200 },
+            Shape { steps: 3, batch: 29, input: 200, hidden: 50 },
+        ] {
+            let problem = problem(shape);
+            let [one, two, five] = [1, 2, 5].map(|threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| run(shape, &problem)).map(|part| part.into_iter().map(f32::to_bits).collect::<Vec<_>>())
+            });
+            assert!(one == two && one == five, "{shape:?}");
+        }
+    }
+}

@@ -46,7 +46,7 @@ impl SamplerConfig {
         Ok(match self {
             Self::Uniform {} => AnySampler::Uniform(Uniform),
             Self::Exp {} => AnySampler::Exp(ExactSoftmax),
-            Self::Rff(config) => AnySampler::Rff(config.build(classes, counts, seed)?),
+            Self::Rff(config) => AnySampler::Rff(Box::new(config.build(classes, counts, seed)?)),
         })
     }
 }
@@ -59,7 +59,7 @@ pub enum AnySampler {
     /// The exact softmax.
     Exp(ExactSoftmax),
     /// RF-softmax.
-    Rff(RffTree),
+    Rff(Box<RffTree>),
 }
 
 /// The law of [`AnySampler`].

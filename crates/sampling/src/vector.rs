@@ -36,7 +36,7 @@ pub fn cos_sin(xs: &[f32], scale: f32, cos: &mut [f32], sin: &mut [f32]) {
     for ((x, c), s) in xs.iter().zip(cos).zip(sin) {
         // x = k π/2 + r in three parts of π/2, then polynomials on |r| <= π/4 and the quadrant's signs.
         let k = (x * std::f32::consts::FRAC_2_PI + ROUND) - ROUND;
-        let r = ((x - k * 1.570_312_5) - k * 4.837_512_969_970_703e-4) - k * 7.549_789_948_768_648e-8;
+        let r = ((x - k * 1.570_312_5) - k * 4.837_513e-4) - k * 7.549_79e-8;
         let r2 = r * r;
         let sine = ((-1.951_529_6e-4 * r2 + 8.332_161e-3) * r2 - 1.666_665_5e-1) * r2 * r + r;
         let cosine = ((2.443_315_7e-5 * r2 - 1.388_731_6e-3) * r2 + 4.166_664_6e-2) * r2 * r2 - 0.5 * r2 + 1.0;

@@ -54,12 +54,20 @@ pub enum Error {
     /// A saved state lacks a tensor.
     #[error("the saved state has no tensor `{0}`")]
     MissingState(String),
-    /// A file could not be read or written.
+    /// A file cannot be read or written, or is damaged.
     #[error("{path}: {reason}")]
     File {
         /// The file.
         path: String,
         /// What happened.
         reason: String,
+    },
+    /// A file was read, but the state in it does not fit.
+    #[error("{path}: {why}")]
+    Misfit {
+        /// The file.
+        path: String,
+        /// What does not fit.
+        why: Box<Error>,
     },
 }

@@ -1,5 +1,10 @@
 //! The head: class table, sampler and loss.
 
+mod evaluator;
+mod saved;
+
+pub use evaluator::Evaluator;
+
 use std::sync::Arc;
 
 use burn::tensor::{Device, Gradients, Int, Tensor};
@@ -8,17 +13,14 @@ use rf_sampling::{AnySampler, BatchRequest, ClassId, Classes, Law, Sampler, draw
 use crate::config::{Estimator, LossKind};
 use crate::host_op::{Pullback, host_op, to_vec};
 use crate::loss::{ClassRows, Layout, LossValue, full_softmax, sampled_softmax};
-use crate::state::{NamedTensor, StateSource};
-use crate::{
-    Candidates, Error, IGNORED, LossConfig, RowGradients, RowTable, SampledSoftmaxLossConfig, normalize_rows,
-};
+use crate::{Candidates, Error, IGNORED, LossConfig, RowGradients, RowTable, SampledSoftmaxLossConfig, normalize_rows};
 
 /// A softmax over many classes, trained from a few of them at a time.
 ///
 /// Holds the class rows `[n, d]` (with a bias column if asked), their optimizer state and the sampler. Made by
 /// [`SampledSoftmaxLossConfig`]. It is no burn `Module`: burn would step all rows with dense gradients. Keep it beside
-/// the encoder, step it with [`step`](Self::step), save it with [`state`](Self::state) or
-/// [`save_file`](Self::save_file).
+/// the encoder, step it with [`step`](Self::step), save it with [`save_file`](Self::save_file), or with
+/// [`state`](Self::state) in a file of your own.
 ///
 /// A clone shares the table. It may be read, but neither can be stepped while both are alive.
 #[derive(Clone, Debug)]
@@ -87,6 +89,11 @@ impl SampledSoftmaxLoss {
     /// Embedding width `d`.
     pub fn dim(&self) -> usize {
         self.dim
+    }
+
+    /// The device that the head was made for.
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     /// Settings of the loss.
@@ -202,26 +209,6 @@ impl SampledSoftmaxLoss {
         }
     }
 
-    /// Negative log-likelihood of each target under the softmax over all classes, in nats: what evaluation uses.
-    /// O(B n d), in blocks of bounded memory.
-    ///
-    /// # Shapes
-    /// - h: `[B, d]`
-    ///
-    /// # Errors
-    /// [`Error::BadTarget`] for a target that is no class.
-    ///
-    /// # Panics
-    /// If the shapes do not agree.
-    pub fn exact_nll(&self, h: Tensor<2>, targets: &[ClassId]) -> Result<Vec<f32>, Error> {
-        self.check_ids(&h, targets)?;
-        let h = if h.device().is_autodiff() { h.inner() } else { h };
-        let (queries, _) = self.queries(h)?;
-        let unit = self.unit_rows();
-        let rows = ClassRows { data: &unit, dim: self.dim, width: self.table.width() };
-        Ok(full_softmax(&to_vec(queries), rows, targets, false).nll)
-    }
-
     /// Moves the gradients of the touched rows out of `grads`.
     ///
     /// # Panics
@@ -297,18 +284,10 @@ impl SampledSoftmaxLoss {
         let (grad_queries, grad_rows) = (value.grad_queries, value.grad_rows);
         let pullback = Pullback::new(move |upstream| {
             let scaled = |gradient: &[f32]| gradient.iter().map(|g| g * upstream[0]).collect();
-            [scaled(&grad_queries), scaled(&grad_rows), Vec::new()]
+            vec![scaled(&grad_queries), scaled(&grad_rows)]
         });
         let loss = host_op(vec![mean as f32], [1], &[queries, rows], pullback);
         Ok(SoftmaxOutput { loss, mean, nll, classes: ids, rows: leaf, ln_tau })
-    }
-
-    /// All rows, the embeddings normalised if the loss normalises them.
-    fn unit_rows(&self) -> Vec<f32> {
-        let device = self.device.clone().inner();
-        let rows = burn::tensor::TensorData::new(self.table.data().to_vec(), [self.classes(), self.table.width()]);
-        let rows = Tensor::<2>::from_data(rows, &device);
-        to_vec(if self.config.normalized { normalize_rows(rows, self.dim) } else { rows })
     }
 
     fn target_ids(&self, targets: Tensor<1, Int>) -> Result<Vec<ClassId>, Error> {
@@ -337,37 +316,6 @@ impl SampledSoftmaxLoss {
             Some(query) => Err(Error::BadTarget { query, target: i64::from(targets[query]), classes }),
             None => Ok(()),
         }
-    }
-
-    /// Rows, optimizer state, temperature and tree, for a checkpoint.
-    pub fn state(&self) -> Vec<NamedTensor<'_>> {
-        let mut tensors = self.table.state("classes");
-        tensors.extend(self.ln_tau.state("ln_tau"));
-        tensors.push(NamedTensor::u64("head.steps".into(), vec![self.steps]));
-        if let AnySampler::Rff(tree) = &*self.sampler {
-            let sums = tree.leaf_sums();
-            tensors.push(NamedTensor::f32("tree.leaf_sums".into(), vec![sums.len()], sums));
-            tensors.push(NamedTensor::u64("tree.next_rebuild".into(), vec![tree.next_rebuild() as u64]));
-        }
-        tensors
-    }
-
-    /// Takes up a saved state: training goes on as if it had never stopped, to the last bit.
-    ///
-    /// # Errors
-    /// [`Error::MissingState`] or [`Error::WrongState`] if it does not fit; [`Error::Shared`] while a clone is alive. The
-    /// head may then be partly restored: do not use it.
-    pub fn restore(&mut self, source: &mut dyn StateSource) -> Result<(), Error> {
-        self.table.restore("classes", source)?;
-        self.ln_tau.restore("ln_tau", source)?;
-        self.steps = source.u64("head.steps", 1)?[0];
-        let sampler = Arc::get_mut(&mut self.sampler).ok_or(Error::Shared)?;
-        if let AnySampler::Rff(tree) = sampler {
-            let sums = source.f32("tree.leaf_sums", tree.leaf_sums().len())?;
-            let next = source.u64("tree.next_rebuild", 1)?[0] as usize;
-            tree.restore(classes_of(&self.table, &self.config), &sums, next)?;
-        }
-        Ok(())
     }
 }
 

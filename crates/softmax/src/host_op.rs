@@ -1,6 +1,6 @@
 //! Operations computed on the host, with their own backward pass, as nodes of burn's autodiff graph.
 //!
-//! burn's extension mechanism carries one node type for all of them: up to three parents, an output tensor, and a
+//! burn's extension mechanism carries one node type for all of them: up to four parents, an output tensor, and a
 //! [`Pullback`] that turns the gradient of the output into gradients of the parents. The operation itself is plain Rust
 //! on slices.
 
@@ -17,15 +17,15 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{Shape, Tensor, TensorData};
 
-type PullbackFn = dyn Fn(&[f32]) -> [Vec<f32>; 3] + Send + Sync;
+type PullbackFn = dyn Fn(&[f32]) -> Vec<Vec<f32>> + Send + Sync;
 
-/// Gradients of the parents from the gradient of the output; an empty vector for a parent that gets none.
+/// Gradients of the parents from the gradient of the output, one for each parent.
 #[derive(Clone)]
 pub struct Pullback(Arc<PullbackFn>);
 
 impl Pullback {
-    /// Wraps a function from the output's gradient to the gradients of up to three parents, all row-major.
-    pub fn new(function: impl Fn(&[f32]) -> [Vec<f32>; 3] + Send + Sync + 'static) -> Self {
+    /// Wraps a function from the output's gradient to the gradients of its parents, all row-major.
+    pub fn new(function: impl Fn(&[f32]) -> Vec<Vec<f32>> + Send + Sync + 'static) -> Self {
         Self(Arc::new(function))
     }
 }
@@ -36,7 +36,7 @@ impl fmt::Debug for Pullback {
     }
 }
 
-/// The one extension operation: `value`, as a function of three parents.
+/// The one extension operation: `value`, as a function of four parents.
 #[allow(unused_variables)]
 #[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Autodiff)]
 pub trait HostOps: Backend {
@@ -46,6 +46,7 @@ pub trait HostOps: Backend {
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,
         c: FloatTensor<Self>,
+        d: FloatTensor<Self>,
         pullback: Pullback,
     ) -> FloatTensor<Self> {
         value
@@ -63,10 +64,11 @@ impl<B: Backend, C: CheckpointStrategy> HostOps for Autodiff<B, C> {
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,
         c: FloatTensor<Self>,
+        d: FloatTensor<Self>,
         pullback: Pullback,
     ) -> FloatTensor<Self> {
-        let shapes = [&a, &b, &c].map(|parent| parent.primitive().shape());
-        match HostBackward.prepare::<C>([a.node(), b.node(), c.node()]).compute_bound().stateful() {
+        let shapes = [&a, &b, &c, &d].map(|parent| parent.primitive().shape());
+        match HostBackward.prepare::<C>([a.node(), b.node(), c.node(), d.node()]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish((pullback, shapes), value.into_primitive()),
             OpsKind::UnTracked(prep) => prep.finish(value.into_primitive()),
         }
@@ -76,10 +78,10 @@ impl<B: Backend, C: CheckpointStrategy> HostOps for Autodiff<B, C> {
 #[derive(Debug)]
 struct HostBackward;
 
-impl<B: Backend> Backward<B, 3> for HostBackward {
-    type State = (Pullback, [Shape; 3]);
+impl<B: Backend> Backward<B, 4> for HostBackward {
+    type State = (Pullback, [Shape; 4]);
 
-    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+    fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
         let upstream = grads.consume::<B>(&ops.node);
         let device = upstream.device();
         let data = burn::backend::read_sync(B::float_into_data(upstream)).expect("a gradient can be read back");
@@ -96,20 +98,20 @@ impl<B: Backend> Backward<B, 3> for HostBackward {
 /// A tensor of the given value and shape whose gradient flows to `parents` through `pullback`.
 ///
 /// # Panics
-/// If there are no parents or more than three, or if `value` does not fill `shape`.
+/// If there are no parents or more than four, or if `value` does not fill `shape`.
 pub fn host_op<const D: usize>(
     value: Vec<f32>,
     shape: [usize; D],
     parents: &[Tensor<2>],
     pullback: Pullback,
 ) -> Tensor<D> {
-    assert!((1..=3).contains(&parents.len()), "a host operation has one to three parents");
+    assert!((1..=4).contains(&parents.len()), "a host operation has one to four parents");
     let device = parents[0].device();
     let constant = Tensor::<2>::zeros([1, 1], &device);
     let parent = |i: usize| parents.get(i).unwrap_or(&constant).clone().into_dispatch();
     let value = Tensor::<D>::from_data(TensorData::new(value, shape), &device);
     let output =
-        <Dispatch as HostOps>::host_op(value.into_dispatch(), parent(0), parent(1), parent(2), pullback);
+        <Dispatch as HostOps>::host_op(value.into_dispatch(), parent(0), parent(1), parent(2), parent(3), pullback);
     Tensor::from_dispatch(output)
 }
 

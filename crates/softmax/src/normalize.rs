@@ -16,14 +16,7 @@ use crate::host_op::{Pullback, host_op, to_vec};
 pub fn normalize_rows(rows: Tensor<2>, dim: usize) -> Tensor<2> {
     let [count, width] = rows.dims();
     let mut values = to_vec(rows.clone());
-    let norms: Vec<f32> = values
-        .par_chunks_mut(width)
-        .map(|row| {
-            let norm = dot(&row[..dim], &row[..dim]).sqrt().max(MIN_NORM);
-            row[..dim].iter_mut().for_each(|x| *x /= norm);
-            norm
-        })
-        .collect();
+    let norms = divide_by_norms(&mut values, width, dim);
     let unit = values.clone();
     let pullback = Pullback::new(move |upstream| {
         let mut gradient = upstream.to_vec();
@@ -31,9 +24,19 @@ pub fn normalize_rows(rows: Tensor<2>, dim: usize) -> Tensor<2> {
             let radial = dot(&g[..dim], &y[..dim]);
             g[..dim].iter_mut().zip(y).for_each(|(g, y)| *g = (*g - radial * y) / norm);
         });
-        [gradient, Vec::new(), Vec::new()]
+        vec![gradient]
     });
     host_op(values, [count, width], &[rows], pullback)
+}
+
+/// Divides the first `dim` numbers of each row by their norm, in place, and returns the norms.
+pub(crate) fn divide_by_norms(values: &mut [f32], width: usize, dim: usize) -> Vec<f32> {
+    let divide = |row: &mut [f32]| {
+        let norm = dot(&row[..dim], &row[..dim]).sqrt().max(MIN_NORM);
+        row[..dim].iter_mut().for_each(|x| *x /= norm);
+        norm
+    };
+    values.par_chunks_mut(width).map(divide).collect()
 }
 
 #[cfg(test)]

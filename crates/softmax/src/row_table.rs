@@ -58,7 +58,9 @@ impl RowTable {
             let mut rng = stream(seed, Purpose::Init, place, chunk as u64);
             match init {
                 RowInit::Normal(deviation) => fill(values, Normal::new(0.0, deviation).expect("finite"), &mut rng),
-                RowInit::Uniform(bound) => fill(values, Uniform::new_inclusive(-bound, bound).expect("finite"), &mut rng),
+                RowInit::Uniform(bound) => {
+                    fill(values, Uniform::new_inclusive(-bound, bound).expect("finite"), &mut rng)
+                }
                 RowInit::Zeros => {}
             }
         });
@@ -147,8 +149,7 @@ impl RowTable {
         let inner = Arc::get_mut(&mut self.inner).ok_or(Error::Shared)?;
         assert_eq!(gradients.values.len(), gradients.ids.len() * inner.width, "gradients are not [ids, width]");
         inner.steps += 1;
-        let update =
-            Update { ids: &gradients.ids, gradients: &gradients.values, rate: rate as f32, step: inner.steps };
+        let update = Update { ids: &gradients.ids, gradients: &gradients.values, rate: rate as f32, step: inner.steps };
         inner.optimizer.step(&mut inner.data, &mut inner.state, inner.width, update);
         Ok(())
     }
@@ -176,15 +177,24 @@ impl RowTable {
     /// [`Error::Shared`] while a clone is alive; [`Error::MissingState`] or [`Error::WrongState`] if the saved tensors do
     /// not fit. Nothing has changed then.
     pub fn restore(&mut self, prefix: &str, source: &mut dyn StateSource) -> Result<(), Error> {
-        let inner = Arc::get_mut(&mut self.inner).ok_or(Error::Shared)?;
-        let data = source.f32(&format!("{prefix}.rows"), inner.data.len())?;
-        let names = inner.optimizer.state_names().iter().zip(&inner.state);
+        *self = self.saved(prefix, source)?;
+        Ok(())
+    }
+
+    /// A table of this size and optimizer in a saved state.
+    pub(crate) fn saved(&self, prefix: &str, source: &mut dyn StateSource) -> Result<Self, Error> {
+        if Arc::strong_count(&self.inner) > 1 {
+            return Err(Error::Shared);
+        }
+        let Inner { rows, width, data, optimizer, state, .. } = &*self.inner;
+        let data = source.f32(&format!("{prefix}.rows"), data.len())?;
+        let names = optimizer.state_names().iter().zip(state);
         let state = names
             .map(|(name, state)| source.f32(&format!("{prefix}.{name}"), state.len()))
             .collect::<Result<_, _>>()?;
-        inner.steps = source.u64(&format!("{prefix}.steps"), 1)?[0];
-        (inner.data, inner.state) = (data, state);
-        Ok(())
+        let steps = source.u64(&format!("{prefix}.steps"), 1)?[0];
+        let inner = Inner { rows: *rows, width: *width, data, optimizer: *optimizer, state, steps };
+        Ok(Self { inner: Arc::new(inner) })
     }
 }
 

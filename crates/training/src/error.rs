@@ -132,6 +132,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the user's settings or files are at fault, rather than the machine.
+    pub fn is_bad_input(&self) -> bool {
+        !matches!(self, Self::Io { .. })
+    }
+
     /// Names the file that the system's answer is about: `….map_err(Error::at(path))`.
     pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { path: path.to_owned(), source }

@@ -1,0 +1,52 @@
+//! From a window of words to queries.
+
+use burn::module::{Module, Param, ParamId};
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::RngExt;
+use rf_sampling::{Purpose, stream};
+
+use crate::dropout::Dropout;
+use crate::lstm::{Lstm, LstmState};
+use crate::{ModelConfig, config};
+
+/// The dense part of the model: LSTM layers and, if asked, a projection to the query.
+#[derive(Module, Debug)]
+pub struct Encoder {
+    layers: Vec<Lstm>,
+    /// `[H, d]`.
+    projection: Option<Param<Tensor<2>>>,
+}
+
+impl Encoder {
+    /// An encoder with weights that are a function of the seed.
+    pub fn new(config: &ModelConfig, seed: u64, device: &Device) -> Self {
+        let width = |layer: usize| if layer == 0 { config.embedding } else { config.hidden };
+        let layer = |layer: usize| Lstm::new(width(layer), config.hidden, seed, layer as u64, device);
+        let projection = config.projection.map(|width| projection(config, width, seed, device));
+        Self { layers: (0..config.layers).map(layer).collect(), projection }
+    }
+
+    /// Queries of a window.
+    ///
+    /// # Shapes
+    /// - x: `[T * B, embedding]`, time-major
+    /// - output: `[T * B, d]`
+    pub fn forward(&self, x: Tensor<2>, steps: usize, states: &mut [LstmState], dropout: Dropout) -> Tensor<2> {
+        let mut h = dropout.apply(x, 0);
+        for (number, (layer, state)) in self.layers.iter().zip(states).enumerate() {
+            h = dropout.apply(layer.forward(h, steps, state), 1 + number as u64);
+        }
+        match &self.projection {
+            Some(projection) => h.matmul(projection.val()),
+            None => h,
+        }
+    }
+}
+
+fn projection(config: &config::ModelConfig, width: usize, seed: u64, device: &Device) -> Param<Tensor<2>> {
+    let bound = 1.0 / (config.hidden as f32).sqrt();
+    let mut rng = stream(seed, Purpose::Init, (1 << 33) - 1, 0);
+    let values: Vec<f32> = (0..config.hidden * width).map(|_| rng.random_range(-bound..bound)).collect();
+    let tensor = Tensor::<2>::from_data(TensorData::new(values, [config.hidden, width]), device);
+    Param::initialized(ParamId::from(u64::MAX), tensor.require_grad())
+}

@@ -1,0 +1,80 @@
+use serde::{Deserialize, Serialize};
+
+/// The table `[train]` of a configuration file: how long, and how much at a time.
+///
+/// # Example
+/// ```
+/// use rf_training::{Length, TrainConfig};
+/// let config: TrainConfig = serde_json::from_str(r#"{"steps": 500, "batch_size": 32}"#)?;
+/// assert_eq!(config.length(), Length::Steps(500));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Length of the run in epochs; 1 when `steps` is not given either.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<usize>,
+    /// Length of the run in steps, instead of `epochs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+    /// Streams of text that are read side by side.
+    pub batch_size: usize,
+    /// Words of a stream in a step: the gradient goes back no further.
+    pub bptt: usize,
+    /// Streams of text side by side in evaluation.
+    pub eval_batch_size: usize,
+    /// Steps from one evaluation on the validation data to the next; at the end of each epoch when not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evaluate_every: Option<u64>,
+    /// Steps from one checkpoint to the next; at the end of each epoch when not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint_every: Option<u64>,
+    /// Steps from one line of progress to the next.
+    pub log_every: u64,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            epochs: None,
+            steps: None,
+            batch_size: 20,
+            bptt: 35,
+            eval_batch_size: 10,
+            evaluate_every: None,
+            checkpoint_every: None,
+            log_every: 100,
+        }
+    }
+}
+
+/// Length of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// So many passes over the training data.
+    Epochs(usize),
+    /// So many steps.
+    Steps(u64),
+}
+
+impl TrainConfig {
+    /// Length of the run: `steps` where given, else `epochs`, else one epoch.
+    pub fn length(&self) -> Length {
+        match self.steps {
+            Some(steps) => Length::Steps(steps),
+            None => Length::Epochs(self.epochs.unwrap_or(1)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_without_a_length_is_one_epoch() {
+        assert_eq!(TrainConfig::default().length(), Length::Epochs(1));
+        assert_eq!(TrainConfig { steps: Some(9), ..Default::default() }.length(), Length::Steps(9));
+    }
+}
