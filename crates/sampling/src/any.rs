@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::exp::SoftmaxLaw;
 use crate::uniform::UniformLaw;
-use crate::{ClassId, Classes, Draw, Error, ExactSoftmax, Law, RffConfig, RffLaw, RffTree, Sampler, Uniform};
+use crate::{Block, ClassId, Classes, Draw, Error, ExactSoftmax, Law, RffConfig, RffLaw, RffTree, Sampler, Uniform};
 
 /// A sampler by name, as in a configuration file: `kind = "uniform"`, `"exp"` or `"rff"` with its settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -95,6 +95,14 @@ impl Sampler for AnySampler {
             Self::Exp(sampler) => AnyLaw::Exp(sampler.law(query, features, classes)?),
             Self::Rff(sampler) => AnyLaw::Rff(sampler.law(query, features, classes)?),
         })
+    }
+
+    fn draw_block(&self, block: &Block<'_>) -> Result<Vec<Vec<Draw>>, Error> {
+        match self {
+            Self::Uniform(sampler) => sampler.draw_block(block),
+            Self::Exp(sampler) => sampler.draw_block(block),
+            Self::Rff(sampler) => sampler.draw_block(block),
+        }
     }
 
     fn refresh(&mut self, changed: &[ClassId], before: &[f32], classes: Classes<'_>) -> Result<(), Error> {

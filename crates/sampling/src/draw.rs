@@ -5,7 +5,6 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{ClassId, Classes, Error, Law, Purpose, Sampler, stream};
-use std::borrow::Cow;
 
 /// A drawn class, how often it was drawn, and the logarithm of its probability under the law it was drawn from.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -87,7 +86,7 @@ impl Span {
 
 /// Queries whose features are computed together, and the unit of parallel work: fixed, so that results do not depend
 /// on the number of threads.
-const QUERY_BLOCK: usize = 32;
+const QUERY_BLOCK: usize = 64;
 
 /// What to draw for a batch.
 #[derive(Clone, Copy, Debug)]
@@ -141,16 +140,50 @@ fn draw_block<'e, S: Sampler>(
 ) -> Result<Vec<Vec<Draw>>, Error> {
     let features = sampler.features(queries, classes);
     let count = queries.len() / classes.dim();
-    let width = features.len() / count;
-    let draw = |place: usize| {
-        let mut out = Vec::new();
-        if let Some(excluded) = excluded(first + place) {
-            let query = &queries[place * classes.dim()..][..classes.dim()];
-            let law = sampler.law(query, Cow::Borrowed(&features[place * width..][..width]), classes)?;
-            let mut rng = stream(request.seed, Purpose::Draws, request.step, (first + place) as u64);
-            law.draw_at(&request.points.choose(request.draws, &mut rng), excluded, &mut out)?;
-        }
-        Ok(out)
+    let task = |place: usize| {
+        let mut rng = stream(request.seed, Purpose::Draws, request.step, (first + place) as u64);
+        let points = request.points.choose(request.draws, &mut rng);
+        Some(Task { place, points, excluded: excluded(first + place)? })
     };
-    (0..count).map(draw).collect()
+    let tasks: Vec<Task<'_>> = (0..count).filter_map(task).collect();
+    let block = Block { queries, features: &features, count, classes, tasks };
+    let mut draws = vec![Vec::new(); count];
+    for (task, drawn) in block.tasks.iter().zip(sampler.draw_block(&block)?) {
+        draws[task.place] = drawn;
+    }
+    Ok(draws)
+}
+
+/// Queries that draw together.
+#[derive(Clone, Debug)]
+pub struct Block<'a> {
+    /// `[count, d]`.
+    pub queries: &'a [f32],
+    /// Their features, `[count, width]` for a width of the sampler's own.
+    pub features: &'a [f32],
+    /// Number of queries.
+    pub count: usize,
+    /// The class table.
+    pub classes: Classes<'a>,
+    /// Who draws what.
+    pub tasks: Vec<Task<'a>>,
+}
+
+/// The draws of one query of a [`Block`].
+#[derive(Clone, Debug)]
+pub struct Task<'a> {
+    /// The query's place in the block.
+    pub place: usize,
+    /// Points of the cumulative distribution, ascending.
+    pub points: Vec<f64>,
+    /// Classes that must not be drawn, ascending.
+    pub excluded: &'a [ClassId],
+}
+
+impl<'a> Block<'a> {
+    /// The query of a task and its features.
+    pub fn query(&self, task: &Task<'_>) -> (&'a [f32], &'a [f32]) {
+        let row = |all: &'a [f32]| &all[task.place * (all.len() / self.count)..][..all.len() / self.count];
+        (row(self.queries), row(self.features))
+    }
 }

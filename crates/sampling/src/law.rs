@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use rand::distr::Distribution;
 
-use crate::{Classes, Draw, Error};
+use crate::{Block, Classes, Draw, Error};
 
 /// Number of a class, `0..n`.
 pub type ClassId = u32;
@@ -46,6 +46,21 @@ pub trait Sampler: Send + Sync {
     /// [`Error::BadQuery`] if the query is not finite.
     fn at<'a>(&'a self, query: &'a [f32], classes: Classes<'a>) -> Result<Self::Law<'a>, Error> {
         self.law(query, Cow::Owned(self.features(query, classes)), classes)
+    }
+
+    /// Draws for a block of queries, in their order. What each query draws is what its law draws alone; a sampler that
+    /// keeps much per node may walk the queries together, to read each node once.
+    ///
+    /// # Errors
+    /// The first error in the order of queries.
+    fn draw_block(&self, block: &Block<'_>) -> Result<Vec<Vec<Draw>>, Error> {
+        let draw = |task| {
+            let (query, features) = block.query(task);
+            let mut out = Vec::new();
+            self.law(query, Cow::Borrowed(features), block.classes)?.draw_at(&task.points, task.excluded, &mut out)?;
+            Ok(out)
+        };
+        block.tasks.iter().map(draw).collect()
     }
 
     /// Takes up new embeddings of the `changed` classes (ascending, distinct), whose rows were `before`. Static laws

@@ -51,12 +51,12 @@ mod vector;
 
 pub use any::{AnyLaw, AnySampler, SamplerConfig};
 pub use classes::{Classes, MIN_NORM};
-pub use draw::{BatchRequest, Draw, Points, draw_batch};
+pub use draw::{BatchRequest, Block, Draw, Points, Task, draw_batch};
 pub use error::Error;
 pub use exp::{ExactSoftmax, SoftmaxLaw};
 pub use feature_map::FeatureMap;
 pub use law::{ClassId, Law, Sampler};
-pub use linalg::{Matrix, Threads, dot, matmul};
+pub use linalg::{Matrix, Threads, dot, matmul, row_dots};
 pub use quality::{Quality, quality};
 pub use rff::{LeafLaw, RffConfig, RffLaw, RffTree};
 pub use rows::{Piece, split_rows};

@@ -1,24 +1,35 @@
 //! What a leaf gives to each of its classes.
 
+use std::ops::Range;
+
 use super::{LeafLaw, RffLaw};
-use crate::dot;
+use crate::row_dots;
 use crate::vector::exp_in_place;
 
 impl RffLaw<'_> {
     /// Masses of the classes of a leaf, in no particular unit, and their sum, which is positive.
     pub(super) fn leaf_masses(&self, leaf: usize, masses: &mut Vec<f32>) -> f64 {
         let classes = self.tree.classes_of(leaf);
-        masses.clear();
+        masses.resize(classes.len(), 0.0);
         match self.tree.leaf_law {
-            LeafLaw::Features => masses.extend(classes.clone().map(|class| self.feature_mass(class))),
+            LeafLaw::Features => {
+                let width = self.features.len();
+                let phi = &self.tree.class_features[classes.start * width..classes.end * width];
+                row_dots(&self.features, phi, width, masses);
+                let weights = &self.tree.weights[classes.clone()];
+                masses.iter_mut().zip(weights).for_each(|(mass, weight)| *mass = mass.max(self.tree.floor) * weight);
+            }
             LeafLaw::Gauss => {
-                let cosine = |class| self.query_norm * self.tree.inverse_norms[class] * self.raw_product(class);
-                masses.extend(classes.clone().map(|class| self.tree.nu * (cosine(class) - 1.0)));
+                self.raw_products(classes.clone(), masses);
+                let (nu, scale) = (self.tree.nu, self.query_norm);
+                let inverse_norms = &self.tree.inverse_norms[classes.clone()];
+                masses.iter_mut().zip(inverse_norms).for_each(|(mass, norm)| *mass = nu * (*mass * norm * scale - 1.0));
                 exp_in_place(masses);
                 masses.iter_mut().zip(&self.tree.weights[classes.clone()]).for_each(|(mass, weight)| *mass *= weight);
             }
             LeafLaw::Exact => {
-                masses.extend(classes.clone().map(|class| self.logit(class)));
+                self.raw_products(classes.clone(), masses);
+                masses.iter_mut().zip(classes.clone()).for_each(|(mass, class)| *mass = self.logit(*mass, class));
                 let max = masses.iter().copied().fold(f32::NEG_INFINITY, f32::max);
                 masses.iter_mut().for_each(|logit| *logit -= max);
                 exp_in_place(masses);
@@ -33,18 +44,14 @@ impl RffLaw<'_> {
         masses.iter().map(|&mass| f64::from(mass)).sum()
     }
 
-    fn feature_mass(&self, class: usize) -> f32 {
-        let width = self.features.len();
-        let phi = &self.tree.class_features[class * width..][..width];
-        dot(&self.features, phi).max(self.tree.floor) * self.tree.weights[class]
+    /// `query · row` before any normalisation.
+    fn raw_products(&self, classes: Range<usize>, out: &mut [f32]) {
+        let width = self.classes.width();
+        row_dots(self.query, &self.classes.rows()[classes.start * width..classes.end * width], width, out);
     }
 
-    fn raw_product(&self, class: usize) -> f32 {
-        dot(self.query, self.classes.embedding(class))
-    }
-
-    fn logit(&self, class: usize) -> f32 {
+    fn logit(&self, raw_product: f32, class: usize) -> f32 {
         let scale = if self.classes.is_normalized() { self.tree.inverse_norms[class] } else { 1.0 };
-        self.raw_product(class) * scale + self.classes.bias(class)
+        raw_product * scale + self.classes.bias(class)
     }
 }

@@ -20,7 +20,8 @@ pub use walk::RffLaw;
 
 use std::borrow::Cow;
 
-use crate::{ClassId, Classes, Error, FeatureMap, MIN_NORM, Sampler, dot};
+use crate::{Block, ClassId, Classes, Draw, Error, FeatureMap, MIN_NORM, Sampler, Task, dot};
+use walk::{Walker, walk};
 
 /// The RF-softmax sampler. Build it with [`RffConfig::build`].
 ///
@@ -70,9 +71,10 @@ impl RffTree {
         leaf * self.leaf_size..((leaf + 1) * self.leaf_size).min(self.len())
     }
 
-    fn sum(&self, node: usize) -> &[f32] {
+    /// Sums of the two children of an inner node, `[2, F]`.
+    fn children(&self, node: usize) -> &[f32] {
         let width = self.map.width();
-        &self.sums[node * width..][..width]
+        &self.sums[2 * node * width..][..2 * width]
     }
 }
 
@@ -99,6 +101,21 @@ impl Sampler for RffTree {
         } else {
             Err(Error::BadQuery)
         }
+    }
+
+    fn draw_block(&self, block: &Block<'_>) -> Result<Vec<Vec<Draw>>, Error> {
+        let law = |task| {
+            let (query, features) = block.query(task);
+            self.law(query, Cow::Borrowed(features), block.classes)
+        };
+        let laws: Vec<RffLaw<'_>> = block.tasks.iter().map(law).collect::<Result<_, _>>()?;
+        let walker = |(law, task)| {
+            let task: &Task<'_> = task;
+            Walker::new(law, &task.points, task.excluded)
+        };
+        let mut walkers: Vec<Walker<'_, '_>> = laws.iter().zip(&block.tasks).map(walker).collect::<Result<_, _>>()?;
+        walk(&mut walkers);
+        Ok(walkers.into_iter().map(|walker| walker.out).collect())
     }
 
     fn refresh(&mut self, changed: &[ClassId], before: &[f32], classes: Classes<'_>) -> Result<(), Error> {

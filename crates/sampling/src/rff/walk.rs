@@ -1,4 +1,5 @@
-//! The walk down the tree: all draws of a query together, excluded classes left out on the way.
+//! The walk down the tree: all draws of a query together, the queries of a block side by side, and excluded classes
+//! left out on the way.
 
 use std::borrow::Cow;
 
@@ -7,7 +8,7 @@ use rand::distr::Distribution;
 
 use super::RffTree;
 use crate::draw::{Span, sample_one, scan};
-use crate::{ClassId, Classes, Draw, Error, Law, dot};
+use crate::{ClassId, Classes, Draw, Error, Law, row_dots};
 
 /// The RF-softmax law of one query.
 #[derive(Clone, Debug)]
@@ -34,17 +35,13 @@ impl<'a> RffLaw<'a> {
 
     /// Probability of the left child of an inner node.
     fn left(&self, node: usize) -> f64 {
-        let (left, right) = (self.estimate(2 * node), self.estimate(2 * node + 1));
-        let (left, right) = if left + right > 0.0 {
-            (left, right)
-        } else {
-            (self.tree.masses[2 * node], self.tree.masses[2 * node + 1])
-        };
+        let mut estimates = [0.0; 2];
+        row_dots(&self.features, self.tree.children(node), self.features.len(), &mut estimates);
+        let masses = [self.tree.masses[2 * node], self.tree.masses[2 * node + 1]];
+        let [left, right] = [0, 1].map(|side| estimates[side].max(self.tree.floor * masses[side]));
+        // Without a floor both may be zero: then the weights alone decide.
+        let [left, right] = if left + right > 0.0 { [left, right] } else { masses };
         f64::from(left) / (f64::from(left) + f64::from(right))
-    }
-
-    fn estimate(&self, node: usize) -> f32 {
-        dot(&self.features, self.tree.sum(node)).max(self.tree.floor * self.tree.masses[node])
     }
 
     fn is_leaf(&self, node: usize) -> bool {
@@ -97,12 +94,10 @@ impl Law for RffLaw<'_> {
     }
 
     fn draw_at(&self, points: &[f64], excluded: &[ClassId], out: &mut Vec<Draw>) -> Result<(), Error> {
-        let kept = Kept::new(self, excluded);
-        if kept.share(1) <= 0.0 {
-            return Err(Error::NothingLeft);
-        }
-        let mut walk = Walk { law: self, kept: &kept, excluded, masses: Vec::new(), out };
-        walk.descend(1, !excluded.is_empty(), Span::WHOLE, points);
+        let mut walkers = [Walker::new(self, points, excluded)?];
+        walk(&mut walkers);
+        let [walker] = walkers;
+        out.extend(walker.out);
         Ok(())
     }
 }
@@ -156,56 +151,100 @@ fn kept_in_leaf(law: &RffLaw<'_>, leaf: usize, excluded: &[ClassId]) -> f64 {
     masses.iter().map(|&mass| f64::from(mass)).sum::<f64>() / total
 }
 
-/// One walk: the points of a query, pushed down the tree together.
-struct Walk<'w, 'a> {
+/// A query on its way down the tree.
+pub(super) struct Walker<'w, 'a> {
     law: &'w RffLaw<'a>,
-    kept: &'w Kept,
+    kept: Kept,
     excluded: &'w [ClassId],
-    masses: Vec<f32>,
-    out: &'w mut Vec<Draw>,
+    points: &'w [f64],
+    pub(super) out: Vec<Draw>,
 }
 
-impl Walk<'_, '_> {
-    /// `on_path`: whether an excluded class may lie below.
-    fn descend(&mut self, node: usize, on_path: bool, span: Span, points: &[f64]) {
-        if points.is_empty() {
-            return;
+impl<'w, 'a> Walker<'w, 'a> {
+    pub(super) fn new(law: &'w RffLaw<'a>, points: &'w [f64], excluded: &'w [ClassId]) -> Result<Self, Error> {
+        let kept = Kept::new(law, excluded);
+        if kept.share(1) <= 0.0 {
+            return Err(Error::NothingLeft);
         }
-        let known = if on_path { self.kept.find(node).copied() } else { None };
-        if self.law.is_leaf(node) {
-            return self.draw_in_leaf(node - self.law.tree.leaves(), known.is_some(), span, points);
-        }
-        let (left, right, on_path) = match known {
-            Some((_, left, share)) => {
-                let kept = (self.kept.share(2 * node), self.kept.share(2 * node + 1));
-                (left * kept.0 / share, (1.0 - left) * kept.1 / share, true)
-            }
-            None => {
-                let left = self.law.left(node);
-                (left, 1.0 - left, false)
-            }
-        };
-        let below = Span { start: span.start, mass: span.mass * left };
-        let above = Span { start: span.start + below.mass, mass: span.mass * right };
-        // A side of no mass gets no point, however the boundary was rounded.
-        let split = match (below.mass > 0.0, above.mass > 0.0) {
-            (true, true) => points.partition_point(|&point| point < above.start),
-            (true, false) => points.len(),
-            (false, _) => 0,
-        };
-        self.descend(2 * node, on_path, below, &points[..split]);
-        self.descend(2 * node + 1, on_path, above, &points[split..]);
+        Ok(Self { law, kept, excluded, points, out: Vec::new() })
     }
+}
 
-    fn draw_in_leaf(&mut self, leaf: usize, on_path: bool, span: Span, points: &[f64]) {
-        let mut total = self.law.leaf_masses(leaf, &mut self.masses);
-        let classes = self.law.tree.classes_of(leaf);
-        if on_path {
-            let from = self.excluded.partition_point(|&class| (class as usize) < classes.start);
-            let here = self.excluded[from..].iter().take_while(|&&class| (class as usize) < classes.end);
-            here.for_each(|&class| self.masses[class as usize - classes.start] = 0.0);
-            total = self.masses.iter().map(|&mass| f64::from(mass)).sum();
-        }
-        scan(&self.masses, total, classes.start, span, points, self.out);
+/// A walker at a node, with the points that fall on it.
+struct Visit {
+    walker: usize,
+    points: std::ops::Range<usize>,
+    span: Span,
+    /// Whether an excluded class may lie at or below the node.
+    on_path: bool,
+}
+
+/// Takes walkers over the same tree down together: each node is read from memory once for all of them.
+pub(super) fn walk(walkers: &mut [Walker<'_, '_>]) {
+    let visit = |(walker, at): (usize, &Walker<'_, '_>)| Visit {
+        walker,
+        points: 0..at.points.len(),
+        span: Span::WHOLE,
+        on_path: !at.excluded.is_empty(),
+    };
+    let visits = walkers.iter().enumerate().map(visit).collect();
+    descend(1, visits, walkers, &mut Vec::new());
+}
+
+fn descend(node: usize, visits: Vec<Visit>, walkers: &mut [Walker<'_, '_>], masses: &mut Vec<f32>) {
+    let Some(first) = visits.first() else { return };
+    let leaves = walkers[first.walker].law.tree.leaves();
+    if node >= leaves {
+        visits.iter().for_each(|visit| draw_in_leaf(node - leaves, visit, &mut walkers[visit.walker], masses));
+        return;
     }
+    let (mut left, mut right) = (Vec::with_capacity(visits.len()), Vec::with_capacity(visits.len()));
+    for visit in visits {
+        let [below, above] = split(node, visit, walkers);
+        left.extend(Some(below).filter(|visit| !visit.points.is_empty()));
+        right.extend(Some(above).filter(|visit| !visit.points.is_empty()));
+    }
+    descend(2 * node, left, walkers, masses);
+    descend(2 * node + 1, right, walkers, masses);
+}
+
+/// Shares a visit out to the two children.
+fn split(node: usize, visit: Visit, walkers: &[Walker<'_, '_>]) -> [Visit; 2] {
+    let Visit { walker, points, span, on_path } = visit;
+    let Walker { law, kept, points: all, .. } = &walkers[walker];
+    let known = if on_path { kept.find(node) } else { None };
+    let (left, right) = match known {
+        Some(&(_, left, share)) => {
+            (left * kept.share(2 * node) / share, (1.0 - left) * kept.share(2 * node + 1) / share)
+        }
+        None => {
+            let left = law.left(node);
+            (left, 1.0 - left)
+        }
+    };
+    let below = Span { start: span.start, mass: span.mass * left };
+    let above = Span { start: span.start + below.mass, mass: span.mass * right };
+    // A side of no mass gets no point, however the boundary was rounded.
+    let middle = match (below.mass > 0.0, above.mass > 0.0) {
+        (true, true) => points.start + all[points.clone()].partition_point(|&point| point < above.start),
+        (true, false) => points.end,
+        (false, _) => points.start,
+    };
+    let on_path = known.is_some();
+    [
+        Visit { walker, points: points.start..middle, span: below, on_path },
+        Visit { walker, points: middle..points.end, span: above, on_path },
+    ]
+}
+
+fn draw_in_leaf(leaf: usize, visit: &Visit, walker: &mut Walker<'_, '_>, masses: &mut Vec<f32>) {
+    let mut total = walker.law.leaf_masses(leaf, masses);
+    let classes = walker.law.tree.classes_of(leaf);
+    if visit.on_path {
+        let from = walker.excluded.partition_point(|&class| (class as usize) < classes.start);
+        let here = walker.excluded[from..].iter().take_while(|&&class| (class as usize) < classes.end);
+        here.for_each(|&class| masses[class as usize - classes.start] = 0.0);
+        total = masses.iter().map(|&mass| f64::from(mass)).sum();
+    }
+    scan(masses, total, classes.start, visit.span, &walker.points[visit.points.clone()], &mut walker.out);
 }
