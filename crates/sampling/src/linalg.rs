@@ -131,32 +131,59 @@ pub fn row_dots(x: &[f32], rows: &[f32], stride: usize, out: &mut [f32]) {
     }
 }
 
+/// One AVX-512 register's worth of partial sums. Small functions on whole lanes are what the compiler vectorises; loops
+/// over an array of sums it unrolls into single numbers.
+#[derive(Clone, Copy)]
+struct Lanes([f32; LANES]);
+
+impl Lanes {
+    #[inline(always)]
+    fn load(xs: &[f32]) -> Self {
+        Self(xs[..LANES].try_into().expect("of this length"))
+    }
+
+    #[inline(always)]
+    fn add_product(self, a: Self, b: Self) -> Self {
+        let mut out = self;
+        for lane in 0..LANES {
+            out.0[lane] += a.0[lane] * b.0[lane];
+        }
+        out
+    }
+}
+
 #[inline(always)]
 fn dots_of<const K: usize>(rows: [&[f32]; K], x: &[f32]) -> [f32; K] {
     let len = rows.iter().fold(x.len(), |len, row| len.min(row.len()));
     let whole = len - len % (2 * LANES);
-    let mut lanes = [[0.0f32; 2 * LANES]; K];
+    let mut halves = [[Lanes([0.0; LANES]); 2]; K];
     for at in (0..whole).step_by(2 * LANES) {
-        let x: &[f32; 2 * LANES] = x[at..at + 2 * LANES].try_into().expect("of this length");
+        let (low, high) = (Lanes::load(&x[at..]), Lanes::load(&x[at + LANES..]));
         for k in 0..K {
-            let row: &[f32; 2 * LANES] = rows[k][at..at + 2 * LANES].try_into().expect("of this length");
-            for lane in 0..2 * LANES {
-                lanes[k][lane] += row[lane] * x[lane];
-            }
+            halves[k][0] = halves[k][0].add_product(Lanes::load(&rows[k][at..]), low);
+            halves[k][1] = halves[k][1].add_product(Lanes::load(&rows[k][at + LANES..]), high);
         }
     }
     let mut sums = [0.0; K];
     for k in 0..K {
-        let mut width = LANES;
-        while width > 0 {
-            for lane in 0..width {
-                lanes[k][lane] += lanes[k][lane + width];
-            }
-            width /= 2;
-        }
-        sums[k] = (whole..len).fold(lanes[k][0], |sum, at| sum + rows[k][at] * x[at]);
+        sums[k] = (whole..len).fold(total(&halves[k]), |sum, at| sum + rows[k][at] * x[at]);
     }
     sums
+}
+
+/// Kept apart from the loop above, which otherwise takes over the odd shapes of this tree of sums.
+#[inline(never)]
+fn total(halves: &[Lanes; 2]) -> f32 {
+    let mut lanes = halves[0].0;
+    lanes.iter_mut().zip(halves[1].0).for_each(|(low, high)| *low += high);
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            lanes[lane] += lanes[lane + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
 }
 
 #[cfg(test)]
