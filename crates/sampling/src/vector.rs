@@ -8,14 +8,15 @@ pub fn exp_in_place(xs: &mut [f32]) {
     for x in xs {
         // Cody and Waite: x = k ln 2 + r with |r| <= ln 2 / 2, then a polynomial in r and the exponent bits of k.
         let clamped = x.clamp(-87.0, 88.0);
-        let k = (clamped * std::f32::consts::LOG2_E + ROUND) - ROUND;
+        let biased = clamped * std::f32::consts::LOG2_E + ROUND;
+        let k = biased - ROUND;
         let r = clamped - k * 0.693_359_4 + k * 2.121_944_4e-4;
         let tail = ((((1.987_569_1e-4 * r + 1.398_199_9e-3) * r + 8.333_452e-3) * r + 4.166_579_6e-2) * r
             + 1.666_666_5e-1)
             * r
             + 0.5;
         let mantissa = tail * r * r + r + 1.0;
-        let power = f32::from_bits(((k as i32 + 127) << 23) as u32);
+        let power = f32::from_bits(integer(biased).wrapping_add(127) << 23);
         let value = mantissa * power;
         let value = if *x < -87.0 { 0.0 } else { value };
         let value = if *x > 88.0 { f32::INFINITY } else { value };
@@ -26,6 +27,13 @@ pub fn exp_in_place(xs: &mut [f32]) {
 /// Adding and subtracting `1.5 · 2²³` rounds a small float to the nearest integer on every processor.
 const ROUND: f32 = 12_582_912.0;
 
+/// The integer `k` of a float `k + ROUND`, modulo 2³²: it stands in the low bits. A cast would saturate, which the
+/// compiler does one number at a time.
+#[inline(always)]
+fn integer(biased: f32) -> u32 {
+    biased.to_bits().wrapping_sub(ROUND.to_bits())
+}
+
 /// `cos ← scale · cos x`, `sin ← scale · sin x` for every element. Absolute error below 2e-7 × scale while |x| < 1,000.
 ///
 /// # Panics
@@ -35,16 +43,17 @@ pub fn cos_sin(xs: &[f32], scale: f32, cos: &mut [f32], sin: &mut [f32]) {
     assert!(xs.len() == cos.len() && xs.len() == sin.len());
     for ((x, c), s) in xs.iter().zip(cos).zip(sin) {
         // x = k π/2 + r in three parts of π/2, then polynomials on |r| <= π/4 and the quadrant's signs.
-        let k = (x * std::f32::consts::FRAC_2_PI + ROUND) - ROUND;
+        let biased = x * std::f32::consts::FRAC_2_PI + ROUND;
+        let k = biased - ROUND;
         let r = ((x - k * 1.570_312_5) - k * 4.837_513e-4) - k * 7.549_79e-8;
         let r2 = r * r;
         let sine = ((-1.951_529_6e-4 * r2 + 8.332_161e-3) * r2 - 1.666_665_5e-1) * r2 * r + r;
         let cosine = ((2.443_315_7e-5 * r2 - 1.388_731_6e-3) * r2 + 4.166_664_6e-2) * r2 * r2 - 0.5 * r2 + 1.0;
-        let quadrant = k as i32;
+        let quadrant = integer(biased);
         let swap = quadrant & 1 != 0;
         let (base_sin, base_cos) = (if swap { cosine } else { sine }, if swap { sine } else { cosine });
         let sin_sign = if quadrant & 2 != 0 { -scale } else { scale };
-        let cos_sign = if (quadrant + 1) & 2 != 0 { -scale } else { scale };
+        let cos_sign = if quadrant.wrapping_add(1) & 2 != 0 { -scale } else { scale };
         *s = base_sin * sin_sign;
         *c = base_cos * cos_sign;
     }
