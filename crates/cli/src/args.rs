@@ -87,6 +87,16 @@ pub enum Split {
     Test,
 }
 
+impl Split {
+    /// Name in outputs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Test => "test",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;

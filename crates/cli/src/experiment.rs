@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use anyhow::Context;
+use rf_data::DataConfig;
+use rf_lm::ModelConfig;
+use rf_softmax::LossConfig;
+use rf_training::{OptimizerConfig, TrainConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::document::{Document, Override, Places};
 use crate::exit::OrBadInput;
-use crate::optimizer::OptimizerConfig;
-use crate::sections::{DataConfig, LossConfig, ModelConfig, TrainConfig};
 
 /// An experiment file, its keys checked by name and type but not yet by value.
 #[derive(Clone, Debug, Deserialize)]
@@ -20,11 +22,13 @@ pub struct Experiment {
     #[serde(default = "one")]
     pub seed: u64,
     /// Section `[data]`.
+    #[serde(default)]
     pub data: DataConfig,
     /// Section `[model]`.
     #[serde(default)]
     pub model: ModelConfig,
     /// Section `[loss]`.
+    #[serde(default)]
     pub loss: LossConfig,
     /// Section `[optimizer]`.
     #[serde(default)]
@@ -69,7 +73,7 @@ impl Experiment {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "task = 'lm'\n[data]\nkind = 'text'\n[loss]\nkind = 'full'\n";
+    const TEXT: &str = "task = 'lm'\n";
 
     fn parse(text: &str) -> anyhow::Result<Experiment> {
         Experiment::parse(Path::new("a.toml"), text, &[])
@@ -79,15 +83,24 @@ mod tests {
     fn a_short_file_gives_the_defaults() {
         let experiment = parse(TEXT).unwrap();
         assert_eq!((experiment.task, experiment.seed), (Task::Lm, 1));
+        assert_eq!(experiment.data, DataConfig::default());
         assert_eq!(experiment.model, ModelConfig::default());
+        assert_eq!(experiment.loss, LossConfig::default());
         assert_eq!(experiment.optimizer, OptimizerConfig::default());
         assert_eq!(experiment.train, TrainConfig::default());
     }
 
     #[test]
     fn unknown_keys_are_refused_in_every_section() {
-        for section in ["model", "optimizer", "optimizer.schedule", "train"] {
-            let kind = if section.ends_with("schedule") { "kind = 'constant'\n" } else { "" };
+        for (section, kind) in [
+            ("data", "kind = 'synthetic'\n"),
+            ("model", ""),
+            ("loss", ""),
+            ("loss.sampler", "kind = 'uniform'\n"),
+            ("optimizer", ""),
+            ("optimizer.schedule", "kind = 'constant'\n"),
+            ("train", ""),
+        ] {
             let error = parse(&format!("{TEXT}[{section}]\n{kind}sedd = 3\n")).unwrap_err().to_string();
             let wanted = format!("{section}.sedd: unknown field `sedd`");
             assert!(error.starts_with("a.toml, line ") && error.contains(&wanted), "{error}");

@@ -5,13 +5,12 @@
 
 mod args;
 mod commands;
+mod device;
 mod document;
 mod exit;
 mod experiment;
-mod optimizer;
 mod plan;
 mod runs;
-mod sections;
 
 use std::process::ExitCode;
 
@@ -32,13 +31,16 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> anyhow::Result<()> {
     match &args.command {
         Command::Train(args) => {
+            device::limit_threads(args.threads)?;
+            let device = device::choose(args.device)?;
             let plan = plan::Plan::new(experiment::Experiment::load(&args.config, &args.set)?)?;
             let folder = runs::open_for_training(args, &plan)?;
-            commands::train::run(&plan, &folder, args)
+            commands::train::run(&plan, &folder, &device, args.resume)
         }
         Command::Eval(args) => {
+            let device = device::choose(args.device)?;
             let (plan, folder) = runs::open_for_reading(&args.run)?;
-            commands::eval::run(&plan, &folder, args)
+            commands::eval::run(&plan, &folder, &device, args)
         }
     }
 }

@@ -59,7 +59,7 @@ mod tests {
     use crate::args::{Args, Command};
     use crate::experiment::Experiment;
 
-    const TEXT: &str = "task = 'lm'\n[data]\nkind = 'text'\n[loss]\nkind = 'full'\n";
+    const TEXT: &str = "task = 'lm'\n";
 
     fn open(run: &Path, more: &[&str]) -> anyhow::Result<RunFolder> {
         let run = run.display().to_string();

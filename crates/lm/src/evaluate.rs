@@ -3,13 +3,12 @@
 use std::time::Instant;
 
 use burn::module::Module;
+use burn::tensor::Device;
 use rf_data::{Batches, IGNORED, Vocabulary};
+use rf_training::RunFolder;
 
 use crate::model::LanguageModel;
-use crate::{Error, checkpoint};
-use crate::{Settings, train::counts_of};
-use burn::tensor::Device;
-use rf_training::RunFolder;
+use crate::{Error, Settings, checkpoint};
 
 /// Outcome of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,7 +36,7 @@ pub fn evaluate(
     device: &Device,
 ) -> Result<Evaluation, Error> {
     let device = device.clone().autodiff();
-    let mut model = LanguageModel::new(settings, &counts_of(vocabulary), &device)?;
+    let mut model = LanguageModel::new(settings, vocabulary.counts(), &device)?;
     checkpoint::load_model(&mut model, &folder.checkpoint())?;
     score(&model, tokens, vocabulary.eos(), settings)
 }
@@ -45,13 +44,14 @@ pub fn evaluate(
 /// Scores every token of a text once under the softmax over all classes.
 pub(crate) fn score(model: &LanguageModel, tokens: &[u32], eos: u32, settings: &Settings) -> Result<Evaluation, Error> {
     let began = Instant::now();
-    let batches = Batches::new(tokens, eos, settings.train.eval_batch_size.min(tokens.len()), settings.train.bptt)?;
-    let encoder = model.encoder.valid();
-    let mut states = model.start(settings.train.eval_batch_size.min(tokens.len()));
+    let batch = settings.train.eval_batch_size.min(tokens.len());
+    let batches = Batches::new(tokens, eos, batch, settings.train.bptt)?;
+    let (encoder, evaluator) = (model.encoder.valid(), model.head.evaluator());
+    let mut states = model.start(batch);
     let (mut total, mut count) = (0.0, 0);
     for window in batches.iter() {
         let h = model.queries(&encoder, &window, &mut states)?;
-        let nll = model.head.exact_nll(h, &window.targets)?;
+        let nll = evaluator.nll(h, &window.targets)?;
         total += nll.iter().map(|&nll| f64::from(nll)).sum::<f64>();
         count += window.targets.iter().filter(|&&target| target != IGNORED).count();
     }

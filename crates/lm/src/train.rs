@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use burn::optim::{AdaGradConfig, AdamConfig, ModuleOptimizer, SgdConfig};
 use burn::tensor::Device;
-use rf_data::{Batches, Corpus, Vocabulary};
+use rf_data::{Batches, Corpus};
 use rf_softmax::{LossKind, SamplerConfig};
 use rf_training::{
     Event, Journal, Length, OptimizerKind, Progress, ProgressConfig, RunFolder, Score, Summary, When, peak_memory_bytes,
@@ -40,11 +40,6 @@ pub fn train(
     run.finish()
 }
 
-/// Training counts of the words, by id.
-pub(crate) fn counts_of(vocabulary: &Vocabulary) -> Vec<u64> {
-    vocabulary.counts().to_vec()
-}
-
 struct Run<'a> {
     settings: &'a Settings,
     corpus: &'a Corpus,
@@ -59,8 +54,8 @@ struct Run<'a> {
     /// Steps of an epoch.
     epoch: u64,
     began: Instant,
-    /// Seconds of earlier sessions.
-    earlier: f64,
+    /// Training seconds of earlier sessions, less the seconds of this one that were spent on evaluation.
+    offset: f64,
     /// The latest validation, and its step.
     valid: Option<(u64, Evaluation)>,
 }
@@ -75,7 +70,7 @@ impl<'a> Run<'a> {
         resume: bool,
     ) -> Result<Self, Error> {
         let device = device.clone().autodiff();
-        let mut model = LanguageModel::new(settings, &counts_of(&corpus.vocabulary), &device)?;
+        let mut model = LanguageModel::new(settings, corpus.vocabulary.counts(), &device)?;
         let mut optimizer = dense_optimizer(settings.optimizer.kind);
         let position = Position { step: 0, seconds: 0.0, tokens: 0, reported_steps: 0 };
         let mut carried = Carried { position, states: model.start(settings.train.batch_size), loss_sum: 0.0 };
@@ -103,13 +98,13 @@ impl<'a> Run<'a> {
             steps,
             epoch,
             began: Instant::now(),
-            earlier: carried.position.seconds,
+            offset: carried.position.seconds,
             carried,
             valid: None,
         };
         let at = run.when();
         run.journal.append(&if resume { Event::Resume(at) } else { Event::Start(at) })?;
-        run.progress.note(&format!("{} parameters, {} steps an epoch", run.model.parameters(), epoch));
+        run.progress.note(&format!("{} parameters", run.model.parameters()));
         Ok(run)
     }
 
@@ -171,13 +166,15 @@ impl<'a> Run<'a> {
     }
 
     fn validate(&mut self) -> Result<(), Error> {
-        let valid = score(&self.model, &self.corpus.valid, self.corpus.vocabulary.eos(), self.settings)?;
-        self.record("valid", valid)?;
+        let valid = self.evaluate("valid", &self.corpus.valid)?;
         self.valid = Some((self.carried.position.step, valid));
         Ok(())
     }
 
-    fn record(&mut self, split: &str, evaluation: Evaluation) -> Result<(), Error> {
+    /// Scores a text, outside the training time, and records the outcome.
+    fn evaluate(&mut self, split: &str, tokens: &[u32]) -> Result<Evaluation, Error> {
+        let evaluation = score(&self.model, tokens, self.corpus.vocabulary.eos(), self.settings)?;
+        self.offset -= evaluation.seconds;
         let (at, perplexity) = (self.when(), evaluation.perplexity);
         if !perplexity.is_finite() {
             return Err(Error::Diverged { what: "loss", step: at.step });
@@ -186,17 +183,17 @@ impl<'a> Run<'a> {
         self.progress.note(&text);
         let score = Score::Value(perplexity);
         let (split, metric) = (split.to_string(), "perplexity".to_string());
-        Ok(self.journal.append(&Event::Evaluation { at, split, metric, score })?)
+        self.journal.append(&Event::Evaluation { at, split, metric, score })?;
+        Ok(evaluation)
     }
 
-    /// Evaluates, and writes the summary last.
+    /// Evaluates and writes the summary last.
     fn finish(mut self) -> Result<Summary, Error> {
         let train_seconds = self.seconds();
         if self.valid.is_none_or(|(step, _)| step != self.carried.position.step) {
             self.validate()?;
         }
-        let test = score(&self.model, &self.corpus.test, self.corpus.vocabulary.eos(), self.settings)?;
-        self.record("test", test)?;
+        let test = self.evaluate("test", &self.corpus.test)?;
         let Position { step, tokens, .. } = self.carried.position;
         let sampled = self.settings.loss.kind == LossKind::Sampled;
         let summary = Summary {
@@ -226,7 +223,7 @@ impl<'a> Run<'a> {
     }
 
     fn seconds(&self) -> f64 {
-        self.earlier + self.began.elapsed().as_secs_f64()
+        self.offset + self.began.elapsed().as_secs_f64()
     }
 
     /// Epoch of a step counted from 1; epochs are counted from 1, and 0 is before the first step.

@@ -1,7 +1,6 @@
 //! Tells 20,000 identities apart: an MLP of burn's own layers in front of a sampled softmax.
 //!
-//! Each identity has a hidden centre, and an observation is the centre with noise, as an image is one view of a face.
-//! `cargo run -p rf-softmax --example identities` takes some seconds.
+//! Each identity has a hidden centre; an observation is the centre with noise, as an image is one view of a face.
 
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig, Relu};
@@ -14,7 +13,7 @@ use rf_softmax::{
 const IDENTITIES: usize = 20_000;
 const OBSERVED: usize = 32;
 const WIDTH: usize = 32;
-const BATCH: usize = 256;
+const BATCH: usize = 128;
 const STEPS: usize = 400;
 
 #[derive(Module, Debug)]
@@ -60,10 +59,9 @@ fn report(name: &str, encoder: &Encoder, head: &SampledSoftmaxLoss, centres: &Te
 fn main() -> Result<(), Error> {
     let device = Device::flex().autodiff();
     device.seed(1);
-    let centres = Tensor::random([IDENTITIES, OBSERVED], Distribution::Normal(0.0, 1.0), &device.clone().inner());
-    let centres = Tensor::from_inner(centres);
-    let sampler = RffConfig { features: 128, leaf_law: LeafLaw::Gauss, ..Default::default() };
-    let config = SampledSoftmaxLossConfig::new(IDENTITIES, WIDTH).with_sampler(SamplerConfig::Rff(sampler));
+    let centres = Tensor::random([IDENTITIES, OBSERVED], Distribution::Normal(0.0, 1.0), &device);
+    let sampler = SamplerConfig::Rff(RffConfig { features: 64, leaf_law: LeafLaw::Gauss, ..Default::default() });
+    let config = SampledSoftmaxLossConfig::new(IDENTITIES, WIDTH).with_sampler(sampler).with_draws(40);
     let (mut head, mut encoder, mut optim) = (config.init(&device)?, Encoder::new(&device), AdamConfig::new().init());
 
     report("before", &encoder, &head, &centres)?;

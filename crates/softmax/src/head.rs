@@ -249,6 +249,17 @@ impl SampledSoftmaxLoss {
         Ok((h * self.tau(), constant))
     }
 
+    /// Queries as they enter the logits: `tau h`, or `tau h/|h|` for a loss that normalises. What samplers are asked.
+    ///
+    /// # Shapes
+    /// - h, output: `[B, d]`
+    ///
+    /// # Errors
+    /// None with a head that this crate made.
+    pub fn logit_queries(&self, h: Tensor<2>) -> Result<Tensor<2>, Error> {
+        Ok(self.queries(h)?.0)
+    }
+
     fn full(&self, queries: Tensor<2>, ln_tau: Tensor<2>, targets: &[ClassId]) -> Result<SoftmaxOutput, Error> {
         let all: Vec<ClassId> = (0..self.classes() as ClassId).collect();
         self.output(queries, ln_tau, all, |queries, rows, gradient| full_softmax(queries, rows, targets, gradient))

@@ -1,4 +1,4 @@
-//! Sampled softmax for [burn](burn): training a softmax over very many classes without touching most of them.
+//! Sampled softmax for [burn]: training a softmax over very many classes without touching most of them.
 //!
 //! The principal type is [`SampledSoftmaxLoss`], a *head*: class table, proposal and loss in one, made by
 //! [`SampledSoftmaxLossConfig`]. It takes the place of the last linear layer and its cross-entropy, behind any encoder
@@ -29,9 +29,10 @@
 //!
 //! # A sampled loss is no perplexity
 //!
-//! The loss of a training step is over a target and a few drawn candidates, corrected for how they were drawn. It is an
-//! estimate, and on average too small: its logarithm is of a sum estimated from few terms. Use its gradient; report the
-//! exact loss, which [`Evaluator::nll`] gives.
+//! The loss of a training step is over a target and a few drawn candidates, corrected for how they were drawn. With
+//! [`Estimator::Published`] it estimates the full loss, and is on average too small, being the logarithm of an unbiased
+//! estimate; with [`Estimator::BothCorrected`] it is no estimate of it. Use its gradient, and report the exact loss,
+//! which [`Evaluator::nll`] gives.
 //!
 //! # Example
 //!

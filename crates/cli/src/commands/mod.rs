@@ -1,4 +1,15 @@
 //! One file a command. Each takes a checked plan and the folder of its run.
 
 pub mod eval;
+mod report;
 pub mod train;
+
+use crate::exit::OrBadInput;
+
+/// An error of the trainer, marked as one of the input where the user's settings or files are at fault.
+fn of_trainer<T>(result: Result<T, rf_lm::Error>) -> anyhow::Result<T> {
+    match result {
+        Err(error) if error.is_bad_input() => Err(error).or_bad_input(),
+        other => Ok(other?),
+    }
+}

@@ -1,17 +1,20 @@
 //! What will be done: an experiment whose every value is resolved and checked.
 
+mod check;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use rf_training::{RunFolder, replace_file};
+use rf_data::DataConfig;
+use rf_lm::{ModelConfig, Settings};
+use rf_softmax::LossConfig;
+use rf_training::{OptimizerConfig, RunFolder, TrainConfig, replace_file};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use crate::document::{Document, Places};
+use crate::document::Document;
 use crate::exit::OrBadInput;
 use crate::experiment::{Experiment, Task};
-use crate::optimizer::OptimizerConfig;
-use crate::sections::{self, DataConfig, LossConfig, ModelConfig, TrainConfig};
 
 /// Keys that may grow when a run is resumed.
 const MAY_GROW: [&str; 2] = ["train.epochs", "train.steps"];
@@ -39,18 +42,18 @@ pub struct Plan {
 impl Plan {
     /// Resolves and checks `experiment`.
     pub fn new(experiment: Experiment) -> anyhow::Result<Self> {
-        Self::with_data_root(experiment, &sections::data_root())
+        Self::with_data_root(experiment, &rf_data::data_root())
     }
 
     fn with_data_root(experiment: Experiment, data_root: &Path) -> anyhow::Result<Self> {
         let Experiment { task, seed, mut data, model, loss, mut optimizer, mut train, places } = experiment;
-        sections::resolve_data_paths(&mut data, data_root)?;
+        resolve_data_paths(&mut data, data_root)?;
         optimizer.rows = Some(optimizer.row_rule());
         if train.steps.is_none() {
             train.epochs.get_or_insert(1);
         }
         let plan = Self { task, seed, data, model, loss, optimizer, train };
-        plan.check(&places)?;
+        check::check(&plan, &places)?;
         Ok(plan)
     }
 
@@ -60,7 +63,7 @@ impl Plan {
         let text =
             std::fs::read_to_string(&path).map_err(|source| rf_training::Error::Io { path: path.clone(), source });
         let (plan, places) = Document::parse(&path, &text.or_bad_input()?)?.read::<Self>()?;
-        plan.check(&places)?;
+        check::check(&plan, &places)?;
         Ok(plan)
     }
 
@@ -68,6 +71,17 @@ impl Plan {
     pub fn save(&self, folder: &RunFolder) -> anyhow::Result<()> {
         let text = toml::to_string(self)?;
         Ok(replace_file(&folder.plan(), |file| file.write_all(text.as_bytes()))?)
+    }
+
+    /// What the trainer of language models is told.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            seed: self.seed,
+            model: self.model.clone(),
+            loss: self.loss.clone(),
+            optimizer: self.optimizer.clone(),
+            train: self.train.clone(),
+        }
     }
 
     /// The settings in which this plan is not a continuation of `saved`: `train.batch_size: 20 there, 40 here`.
@@ -89,62 +103,16 @@ impl Plan {
         flatten("", Table::try_from(self)?, &mut flat);
         Ok(flat)
     }
+}
 
-    /// Refuses values outside their ranges, naming where they were set.
-    fn check(&self, places: &Places) -> anyhow::Result<()> {
-        self.check_sizes(places)?;
-        self.check_rates(places)?;
-        match (self.train.epochs, self.train.steps) {
-            (Some(_), Some(_)) => Err(places.bad("train.steps", "a run has either `epochs` or `steps`, not both")),
-            _ => Ok(()),
+/// Makes the data paths absolute, `root` being the folder that relative ones start from.
+fn resolve_data_paths(data: &mut DataConfig, root: &Path) -> std::io::Result<()> {
+    if let DataConfig::Text(text) = data {
+        for path in [&mut text.train, &mut text.valid, &mut text.test] {
+            *path = std::path::absolute(root.join(&*path))?;
         }
     }
-
-    fn check_sizes(&self, places: &Places) -> anyhow::Result<()> {
-        let (model, train) = (&self.model, &self.train);
-        let sizes = [
-            ("model.embedding", Some(model.embedding)),
-            ("model.hidden", Some(model.hidden)),
-            ("model.layers", Some(model.layers)),
-            ("train.epochs", train.epochs),
-            ("train.batch_size", Some(train.batch_size)),
-            ("train.bptt", Some(train.bptt)),
-            ("train.eval_batch_size", Some(train.eval_batch_size)),
-        ];
-        let steps = [
-            ("train.steps", train.steps),
-            ("train.evaluate_every", train.evaluate_every),
-            ("train.checkpoint_every", train.checkpoint_every),
-            ("train.log_every", Some(train.log_every)),
-        ];
-        let sizes = sizes.into_iter().filter(|(_, size)| *size == Some(0)).map(|(field, _)| field);
-        let steps = steps.into_iter().filter(|(_, steps)| *steps == Some(0)).map(|(field, _)| field);
-        match sizes.chain(steps).next() {
-            Some(field) => Err(places.bad(field, "0 is not allowed; it must be at least 1")),
-            None => Ok(()),
-        }
-    }
-
-    fn check_rates(&self, places: &Places) -> anyhow::Result<()> {
-        let optimizer = &self.optimizer;
-        if !(0.0..1.0).contains(&self.model.dropout) {
-            let message = format!("{} is not allowed; it must be at least 0 and below 1", self.model.dropout);
-            return Err(places.bad("model.dropout", &message));
-        }
-        let rates =
-            [("optimizer.learning_rate", Some(optimizer.learning_rate)), ("optimizer.clip_norm", optimizer.clip_norm)];
-        for (field, rate) in rates {
-            if let Some(rate) = rate.filter(|rate| !(*rate > 0.0 && rate.is_finite())) {
-                return Err(places.bad(field, &format!("{rate} is not allowed; it must be positive and finite")));
-            }
-        }
-        match optimizer.schedule.check() {
-            Err(rf_training::Error::BadSetting { field, value, why }) => {
-                Err(places.bad(&format!("optimizer.schedule.{field}"), &format!("{value} is not allowed; {why}")))
-            }
-            other => other.or_bad_input(),
-        }
-    }
+    Ok(())
 }
 
 fn grows(from: Option<&Value>, to: Option<&Value>) -> bool {
@@ -163,11 +131,12 @@ fn flatten(prefix: &str, table: Table, flat: &mut BTreeMap<String, Value>) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::optimizer::RowRule;
+    use rf_softmax::RowOptimizer;
 
-    const TEXT: &str = "task = 'lm'\n[data]\nkind = 'text'\ntrain = 'ptb.txt'\n[loss]\nkind = 'sampled'\ntau = 11.1\n\
-                        [loss.sampler]\nkind = 'uniform'\n";
+    use super::*;
+
+    const TEXT: &str = "task = 'lm'\n[data]\nkind = 'text'\ntrain = 'a.txt'\nvalid = 'b.txt'\ntest = '/far/c.txt'\n\
+                        [loss]\ntau = 11.1\n[loss.sampler]\nkind = 'uniform'\n";
 
     fn plan(text: &str, overrides: &[&str]) -> anyhow::Result<Plan> {
         let overrides: Vec<_> = overrides.iter().map(|text| text.parse().unwrap()).collect();
@@ -177,8 +146,27 @@ mod tests {
     #[test]
     fn every_value_is_resolved() {
         let plan = plan(TEXT, &[]).unwrap();
-        assert_eq!(plan.data["train"].as_str(), Some("/data/ptb.txt"));
-        assert_eq!((plan.train.epochs, plan.optimizer.rows), (Some(1), Some(RowRule::LazyAdam)));
+        assert_eq!((plan.train.epochs, plan.optimizer.rows), (Some(1), Some(RowOptimizer::LazyAdam)));
+        let DataConfig::Text(text) = plan.data else { panic!("not text") };
+        assert_eq!((text.train.to_str(), text.test.to_str()), (Some("/data/a.txt"), Some("/far/c.txt")));
+    }
+
+    #[test]
+    fn every_config_in_configs_parses_into_a_plan() {
+        let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs")];
+        let mut plans = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|extension| extension == "toml") {
+                    Plan::new(Experiment::load(&path, &[]).unwrap()).unwrap();
+                    plans += 1;
+                }
+            }
+        }
+        assert!(plans >= 5, "{plans}");
     }
 
     #[test]
@@ -192,39 +180,6 @@ mod tests {
             plan.save(&folder).unwrap();
             assert_eq!(Plan::load(&folder).unwrap(), plan);
         }
-    }
-
-    #[test]
-    fn a_value_outside_its_range_is_refused_with_its_place() {
-        let message = |change: &str| plan(TEXT, &[change]).unwrap_err().to_string();
-        for (change, wanted) in [
-            ("model.hidden=0", "0 is not allowed; it must be at least 1"),
-            ("train.log_every=0", "0 is not allowed; it must be at least 1"),
-            ("model.dropout=1", "1 is not allowed; it must be at least 0 and below 1"),
-            ("model.dropout=nan", "NaN is not allowed; it must be at least 0 and below 1"),
-            ("optimizer.learning_rate=-0.5", "-0.5 is not allowed; it must be positive and finite"),
-            ("optimizer.clip_norm=inf", "inf is not allowed; it must be positive and finite"),
-        ] {
-            assert_eq!(message(change), format!("--set {change}: {wanted}"));
-        }
-        let text = format!("{TEXT}[train]\nbatch_size = 0\n");
-        let wanted = "a.toml, line 11, train.batch_size: 0 is not allowed; it must be at least 1";
-        assert_eq!(plan(&text, &[]).unwrap_err().to_string(), wanted);
-    }
-
-    #[test]
-    fn a_schedule_is_checked_too() {
-        let text = format!("{TEXT}[optimizer.schedule]\nkind = 'step'\nfrom_epoch = 0\nfactor = 0.5\n");
-        let wanted = "a.toml, line 12, optimizer.schedule.from_epoch: 0 is not allowed; epochs are counted from 1";
-        assert_eq!(plan(&text, &[]).unwrap_err().to_string(), wanted);
-    }
-
-    #[test]
-    fn a_file_with_epochs_and_steps_is_refused() {
-        let text = format!("{TEXT}[train]\nepochs = 2\nsteps = 7\n");
-        let wanted = "a.toml, line 12, train.steps: a run has either `epochs` or `steps`, not both";
-        assert_eq!(plan(&text, &[]).unwrap_err().to_string(), wanted);
-        assert_eq!(plan(&text, &["train.epochs=3"]).unwrap().train.epochs, Some(3));
     }
 
     #[test]

@@ -1,0 +1,201 @@
+//! What `rfs train` tells before and after: the plan in short, and the outcome.
+
+use rf_data::{Batches, Corpus, DataConfig, Known};
+use rf_softmax::{LossKind, SamplerConfig};
+use rf_training::{Length, OptimizerConfig, RunFolder, ScheduleConfig, Score, Summary};
+
+use crate::exit::OrBadInput;
+use crate::plan::Plan;
+
+/// The plan in short, with what follows from it and the data.
+pub fn before(plan: &Plan, corpus: &Corpus, folder: &RunFolder) -> anyhow::Result<String> {
+    let steps = Batches::new(&corpus.train, corpus.vocabulary.eos(), plan.train.batch_size, plan.train.bptt);
+    let lines = [
+        format!("run        {}, seed {}", folder.path().display(), plan.seed),
+        format!("data       {}", data(plan, corpus)),
+        format!("model      {}", model(plan, corpus.vocabulary.len())),
+        format!("loss       {}", loss(plan)),
+        format!("optimizer  {}", optimizer(&plan.optimizer)),
+        format!("length     {}", length(plan, steps.or_bad_input()?.len() as u64)),
+    ];
+    let best = corpus.known.map_or(String::new(), |known| {
+        let Known { floor, best_bigram, best_unigram } = known;
+        format!(
+            "\nbest perplexity of any model {floor:.1}, of a bigram {best_bigram:.1}, of a unigram {best_unigram:.1}"
+        )
+    });
+    Ok(format!("{}{best}\n", lines.join("\n")))
+}
+
+/// The outcome, and what to do next.
+pub fn after(summary: &Summary, known: Option<&Known>, folder: &RunFolder) -> String {
+    let table = known.map_or(String::new(), |known| compared(known, figure(&summary.test)));
+    let (valid, test) = (shown(figure(&summary.valid)), shown(figure(&summary.test)));
+    let (steps, rate) = (grouped(summary.steps), grouped(summary.examples_per_second as u64));
+    let memory = summary
+        .peak_memory_bytes
+        .map_or(String::new(), |bytes| format!(", at most {} MiB of memory", grouped(bytes.div_ceil(1 << 20))));
+    let path = folder.path().display();
+    let lines = [
+        format!("valid perplexity {valid}, test perplexity {test}"),
+        format!("{steps} steps in {:.1} s, {rate} tokens a second{memory}", summary.train_seconds),
+        format!("the run is in {path}; to evaluate it again: rfs eval {path}"),
+    ];
+    format!("{table}{}\n", lines.join("\n"))
+}
+
+/// `1234567` as `1,234,567`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let parts: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    parts.join(",")
+}
+
+fn data(plan: &Plan, corpus: &Corpus) -> String {
+    let source = match &plan.data {
+        DataConfig::Text(text) => text.train.display().to_string(),
+        DataConfig::Synthetic(_) => "synthetic text".into(),
+    };
+    let [n, train, valid, test] =
+        [corpus.vocabulary.len(), corpus.train.len(), corpus.valid.len(), corpus.test.len()].map(|n| grouped(n as u64));
+    format!("{source}: n = {n} classes; {train} tokens to train on, {valid} valid, {test} test")
+}
+
+fn model(plan: &Plan, n: usize) -> String {
+    let model = &plan.model;
+    let (n, d) = (grouped(n as u64), model.query_width());
+    let words = if model.tied { "rows of the classes".into() } else { format!("{n} × {} words", model.embedding) };
+    let plural = if model.layers == 1 { "" } else { "s" };
+    let projection = model.projection.map_or(String::new(), |width| format!(", projection to {width}"));
+    let (layers, hidden, dropout) = (model.layers, model.hidden, model.dropout);
+    format!("{words}, {layers} LSTM layer{plural} of {hidden}{projection}, {n} × {d} classes, dropout {dropout}")
+}
+
+fn loss(plan: &Plan) -> String {
+    let loss = &plan.loss;
+    let scale = if loss.normalized { format!("normalized, tau = {}", loss.tau) } else { format!("tau = {}", loss.tau) };
+    if loss.kind == LossKind::Full {
+        return format!("full softmax, {scale}");
+    }
+    let (draws, sampler) = (loss.draws, loss.sampler.name());
+    let settings = match &loss.sampler {
+        SamplerConfig::Rff(rff) => format!(" (D = {}, nu = {})", rff.features, rff.nu),
+        SamplerConfig::Uniform {} | SamplerConfig::Exp {} => String::new(),
+    };
+    format!("sampled softmax, {draws} draws a token by {sampler}{settings}, {scale}")
+}
+
+fn optimizer(optimizer: &OptimizerConfig) -> String {
+    let OptimizerConfig { kind, learning_rate, clip_norm, schedule, .. } = optimizer;
+    let rows = optimizer.row_rule();
+    let clip = clip_norm.map_or(String::new(), |norm| format!(", gradients clipped at norm {norm}"));
+    let schedule = match schedule {
+        ScheduleConfig::Constant {} => String::new(),
+        ScheduleConfig::Step { from_epoch, factor } => format!(", times {factor} an epoch from epoch {from_epoch} on"),
+    };
+    format!("{kind:?} and {rows:?} for rows, learning rate {learning_rate}{schedule}{clip}")
+}
+
+fn length(plan: &Plan, epoch: u64) -> String {
+    let steps = match plan.train.length() {
+        Length::Epochs(epochs) => epochs as u64 * epoch,
+        Length::Steps(steps) => steps,
+    };
+    let (batch, bptt) = (plan.train.batch_size, plan.train.bptt);
+    let tokens = grouped((batch * bptt) as u64);
+    format!("{} steps of {batch} × {bptt} = {tokens} tokens, {} an epoch", grouped(steps), grouped(epoch))
+}
+
+fn compared(known: &Known, model: Option<f64>) -> String {
+    let rows = [
+        ("best unigram", Some(known.best_unigram)),
+        ("best bigram", Some(known.best_bigram)),
+        ("this model", model),
+        ("best possible", Some(known.floor)),
+    ];
+    let rows = rows.map(|(name, value)| format!("{name:<15}{:>10}\n", shown(value)));
+    format!("{:<15}{:>10}\n{}", "on test data", "perplexity", rows.concat())
+}
+
+/// The perplexity of a score; it is one figure.
+fn figure(score: &Option<Score>) -> Option<f64> {
+    match score {
+        Some(Score::Value(value)) => Some(*value),
+        Some(Score::Values(_)) | None => None,
+    }
+}
+
+fn shown(perplexity: Option<f64>) -> String {
+    perplexity.map_or("unknown".into(), |value| format!("{value:.2}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::experiment::Experiment;
+
+    fn plan(overrides: &[&str]) -> Plan {
+        let overrides: Vec<_> = overrides.iter().map(|text| text.parse().unwrap()).collect();
+        Plan::new(Experiment::parse("a.toml".as_ref(), "task = 'lm'", &overrides).unwrap()).unwrap()
+    }
+
+    fn folder() -> (tempfile::TempDir, RunFolder) {
+        let place = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(place.path(), false).unwrap();
+        (place, folder)
+    }
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn the_plan_is_told_with_what_follows_from_it() {
+        let plan = plan(&["data={kind='synthetic', train_tokens=3000, valid_tokens=200, test_tokens=100}"]);
+        let corpus = plan.data.load("".as_ref(), plan.seed).unwrap();
+        let (_place, folder) = folder();
+        let text = before(&plan, &corpus, &folder).unwrap();
+        for wanted in [
+            ", seed 1\n",
+            "synthetic text: n = 2,025 classes; 3,000 tokens to train on, 200 valid, 100 test\n",
+            "2,025 × 200 words, 1 LSTM layer of 200, 2,025 × 200 classes, dropout 0.1\n",
+            "sampled softmax, 100 draws a token by rff (D = 1024, nu = 4), normalized, tau = 11.11",
+            "Adam and LazyAdam for rows, learning rate 0.001\n",
+            "5 steps of 20 × 35 = 700 tokens, 5 an epoch\n",
+            "best perplexity of any model 43.2, of a bigram 77.0, of a unigram 767.9\n",
+        ] {
+            assert!(text.contains(wanted), "{wanted} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn the_outcome_stands_beside_what_can_be_reached() {
+        let known = Known { floor: 43.2, best_bigram: 77.0, best_unigram: 767.9 };
+        let summary = Summary {
+            task: "lm".into(),
+            loss: "sampled".into(),
+            sampler: "rff".into(),
+            steps: 4_321,
+            epochs: 2,
+            metric: "perplexity".into(),
+            valid: Some(Score::Value(51.0)),
+            test: Some(Score::Value(52.345)),
+            examples_per_second: 81_000.7,
+            train_seconds: 12.34,
+            peak_memory_bytes: Some(3 << 29),
+            floor: Some(43.2),
+            extra: BTreeMap::new(),
+        };
+        let (_place, folder) = folder();
+        let text = after(&summary, Some(&known), &folder);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[3], "this model          52.34");
+        assert_eq!(lines[5], "valid perplexity 51.00, test perplexity 52.34");
+        assert_eq!(lines[6], "4,321 steps in 12.3 s, 81,000 tokens a second, at most 1,536 MiB of memory");
+        assert!(lines[7].ends_with(&format!("rfs eval {}", folder.path().display())));
+        assert!(after(&summary, None, &folder).starts_with("valid perplexity"));
+    }
+}

@@ -1,0 +1,61 @@
+//! `rfs train`.
+
+use burn::tensor::Device;
+use rf_data::{Corpus, Vocabulary};
+use rf_training::RunFolder;
+
+use super::{of_trainer, report};
+use crate::exit::{OrBadInput, bad_input};
+use crate::plan::Plan;
+
+/// Trains as `plan` says and tells the outcome.
+pub fn run(plan: &Plan, folder: &RunFolder, device: &Device, resume: bool) -> anyhow::Result<()> {
+    let corpus = plan.data.load(&rf_data::data_root(), plan.seed).or_bad_input()?;
+    keep_vocabulary(&corpus, folder)?;
+    eprint!("{}", report::before(plan, &corpus, folder)?);
+    let summary = of_trainer(rf_lm::train(&plan.settings(), &corpus, folder, device, resume))?;
+    print!("{}", report::after(&summary, corpus.known.as_ref(), folder));
+    Ok(())
+}
+
+/// Saves the vocabulary of a new run; in one that goes on, class ids must mean what they meant.
+fn keep_vocabulary(corpus: &Corpus, folder: &RunFolder) -> anyhow::Result<()> {
+    let path = folder.vocabulary();
+    if !folder.holds_a_run() {
+        return Ok(corpus.vocabulary.save(&path)?);
+    }
+    if Vocabulary::load(&path).or_bad_input()? == corpus.vocabulary {
+        return Ok(());
+    }
+    let message = "these are not the words of the training text, which must have changed since the run began";
+    Err(bad_input(format!("{}: {message}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rf_data::{DataConfig, SyntheticConfig};
+
+    use super::*;
+
+    fn corpus(topics: usize) -> Corpus {
+        let (train_tokens, valid_tokens, test_tokens) = (200, 20, 20);
+        let sizes = SyntheticConfig { topics, train_tokens, valid_tokens, test_tokens, ..Default::default() };
+        DataConfig::Synthetic(sizes).load(&rf_data::data_root(), 1).unwrap()
+    }
+
+    #[test]
+    fn a_run_goes_on_with_its_own_words_alone() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(place.path(), false).unwrap();
+        keep_vocabulary(&corpus(3), &folder).unwrap();
+        keep_vocabulary(&corpus(4), &folder).unwrap();
+        fs::write(folder.journal(), "").unwrap();
+        keep_vocabulary(&corpus(4), &folder).unwrap();
+        let error = keep_vocabulary(&corpus(3), &folder).unwrap_err().to_string();
+        assert!(error.contains("vocabulary.txt: these are not the words of the training text"), "{error}");
+        fs::remove_file(folder.vocabulary()).unwrap();
+        assert!(keep_vocabulary(&corpus(3), &folder).is_err());
+    }
+}

@@ -1,0 +1,62 @@
+//! The device and the threads to compute with.
+
+use std::num::NonZeroUsize;
+
+use anyhow::Context;
+use burn::tensor::Device;
+
+use crate::args::DeviceChoice;
+use crate::exit::bad_input;
+
+/// The device of `--device`.
+pub fn choose(choice: DeviceChoice) -> anyhow::Result<Device> {
+    match choice {
+        DeviceChoice::Cpu => Ok(Device::flex()),
+        DeviceChoice::Ndarray => ndarray(),
+        DeviceChoice::Wgpu => Err(cpu_only("wgpu")),
+        DeviceChoice::Cuda => Err(cpu_only("cuda")),
+    }
+}
+
+/// Limits the threads of this process to those of `--threads`, where given.
+pub fn limit_threads(threads: Option<NonZeroUsize>) -> anyhow::Result<()> {
+    let Some(threads) = threads else { return Ok(()) };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get());
+    pool.build_global().with_context(|| format!("cannot start {threads} threads"))
+}
+
+#[cfg(feature = "ndarray")]
+fn ndarray() -> anyhow::Result<Device> {
+    Ok(Device::ndarray())
+}
+
+#[cfg(not(feature = "ndarray"))]
+fn ndarray() -> anyhow::Result<Device> {
+    Err(bad_input(
+        "this program was built without the feature \"ndarray\": cargo run --release --features ndarray -- …",
+    ))
+}
+
+fn cpu_only(name: &str) -> anyhow::Error {
+    bad_input(format!("--device {name}: this version computes on the CPU only, with --device cpu"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_graphics_card_is_refused_in_words() {
+        assert!(choose(DeviceChoice::Cpu).is_ok());
+        for (choice, name) in [(DeviceChoice::Wgpu, "wgpu"), (DeviceChoice::Cuda, "cuda")] {
+            let message = choose(choice).unwrap_err().to_string();
+            assert_eq!(message, format!("--device {name}: this version computes on the CPU only, with --device cpu"));
+        }
+    }
+    #[cfg(not(feature = "ndarray"))]
+    #[test]
+    fn a_backend_that_was_not_built_is_answered_with_its_feature() {
+        let message = choose(DeviceChoice::Ndarray).unwrap_err().to_string();
+        assert!(message.ends_with("the feature \"ndarray\": cargo run --release --features ndarray -- …"), "{message}");
+    }
+}
