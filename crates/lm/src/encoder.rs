@@ -1,13 +1,13 @@
 //! From a window of words to queries.
 
-use burn::module::{Module, Param, ParamId};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 use rf_sampling::{Purpose, stream};
 
 use crate::dropout::Dropout;
-use crate::lstm::{Lstm, LstmState};
-use crate::{ModelConfig, config};
+use crate::ModelConfig;
+use crate::lstm::{Lstm, LstmState, parameter};
 
 /// The dense part of the model: LSTM layers and, if asked, a projection to the query.
 #[derive(Module, Debug)]
@@ -43,10 +43,9 @@ impl Encoder {
     }
 }
 
-fn projection(config: &config::ModelConfig, width: usize, seed: u64, device: &Device) -> Param<Tensor<2>> {
+fn projection(config: &ModelConfig, width: usize, seed: u64, device: &Device) -> Param<Tensor<2>> {
     let bound = 1.0 / (config.hidden as f32).sqrt();
     let mut rng = stream(seed, Purpose::Init, (1 << 33) - 1, 0);
     let values: Vec<f32> = (0..config.hidden * width).map(|_| rng.random_range(-bound..bound)).collect();
-    let tensor = Tensor::<2>::from_data(TensorData::new(values, [config.hidden, width]), device);
-    Param::initialized(ParamId::from(u64::MAX), tensor.require_grad())
+    parameter(u64::MAX, values, [config.hidden, width], device)
 }

@@ -51,6 +51,7 @@ impl Error {
                 Softmax::BadSetting { .. }
                     | Softmax::WrongState { .. }
                     | Softmax::MissingState(_)
+                    | Softmax::Misfit { .. }
                     | Softmax::Sampler(
                         rf_sampling::Error::BadSetting { .. }
                             | rf_sampling::Error::TooLarge { .. }

@@ -9,6 +9,30 @@
 //! A run is repeatable to the last bit. Batches, dropout masks and draws are functions of `(seed, step, place)`, every
 //! parallel sum runs in a fixed order, and the checkpoint holds the rest: weights, moments, tables, the sampler's sums,
 //! and the state that truncated back-propagation carries from window to window.
+//!
+//! ```
+//! use burn::tensor::Device;
+//! use rf_data::{DataConfig, SyntheticConfig};
+//! use rf_lm::{ModelConfig, Settings, train};
+//! use rf_softmax::LossConfig;
+//! use rf_training::{OptimizerConfig, RunFolder, TrainConfig};
+//!
+//! // Twenty steps on generated text: a small model with the default head, RF-softmax.
+//! let text = SyntheticConfig { train_tokens: 20_000, valid_tokens: 500, test_tokens: 500, ..Default::default() };
+//! let corpus = DataConfig::Synthetic(text).load(&rf_data::data_root(), 1)?;
+//! let settings = Settings {
+//!     seed: 1,
+//!     model: ModelConfig { embedding: 16, hidden: 16, ..Default::default() },
+//!     loss: LossConfig { draws: 20, ..Default::default() },
+//!     optimizer: OptimizerConfig { learning_rate: 0.01, ..Default::default() },
+//!     train: TrainConfig { steps: Some(20), ..Default::default() },
+//! };
+//! # let place = tempfile::tempdir()?;
+//! # let path = place.path().join("run");
+//! let summary = train(&settings, &corpus, &RunFolder::create(&path, false)?, &Device::flex(), false)?;
+//! assert_eq!(summary.steps, 20);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod checkpoint;
 mod config;
