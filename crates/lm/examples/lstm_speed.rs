@@ -32,5 +32,8 @@ fn main() {
         .collect();
     milliseconds.sort_unstable_by(f64::total_cmp);
     let (median, last) = (milliseconds[RUNS / 2], milliseconds[RUNS - 1]);
-    println!(r#"{{"what": "burn + rf-lm", "total_ms": {median:.2}, "min_ms": {:.2}, "max_ms": {last:.2}}}"#, milliseconds[0]);
+    println!(
+        r#"{{"what": "burn + rf-lm", "total_ms": {median:.2}, "min_ms": {:.2}, "max_ms": {last:.2}}}"#,
+        milliseconds[0]
+    );
 }

@@ -5,8 +5,8 @@ use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 use rf_sampling::{Purpose, stream};
 
-use crate::dropout::Dropout;
 use crate::ModelConfig;
+use crate::dropout::Dropout;
 use crate::lstm::{Lstm, LstmState, parameter};
 
 /// The dense part of the model: LSTM layers and, if asked, a projection to the query.

@@ -72,9 +72,8 @@ impl Lstm {
     pub fn new(input: usize, hidden: usize, seed: u64, place: u64, device: &Device) -> Self {
         let bound = 1.0 / (hidden as f32).sqrt();
         let mut rng = stream(seed, Purpose::Init, (1 << 33) + place, 0);
-        let mut uniform = |rows: usize| -> Vec<f32> {
-            (0..rows * 4 * hidden).map(|_| rng.random_range(-bound..bound)).collect()
-        };
+        let mut uniform =
+            |rows: usize| -> Vec<f32> { (0..rows * 4 * hidden).map(|_| rng.random_range(-bound..bound)).collect() };
         let (w_x, w_h) = (uniform(input), uniform(hidden));
         let bias = (0..4 * hidden).map(|at| if at / hidden == 1 { 1.0 } else { 0.0 }).collect();
         // Fixed ids, so that two runs of one seed write equal checkpoints.

@@ -49,7 +49,8 @@ impl LanguageModel {
         let Settings { seed, model, loss, optimizer, .. } = settings;
         let (n, d, rule) = (counts.len(), model.query_width(), optimizer.row_rule());
         if model.tied && model.embedding != d {
-            let why = format!("a shared table needs `embedding` ({}) equal to the width of the query ({d})", model.embedding);
+            let why =
+                format!("a shared table needs `embedding` ({}) equal to the width of the query ({d})", model.embedding);
             return Err(Error::BadSetting { field: "model.tied", why });
         }
         let head = SampledSoftmaxLossConfig::new(n, d)

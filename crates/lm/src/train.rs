@@ -86,7 +86,8 @@ impl<'a> Run<'a> {
         };
         let loss = if settings.loss.kind == LossKind::Full { "loss" } else { "sampled loss" };
         let step = carried.position.step;
-        let journal = if resume { Journal::resume(&folder.journal(), step) } else { Journal::create(&folder.journal()) };
+        let journal =
+            if resume { Journal::resume(&folder.journal(), step) } else { Journal::create(&folder.journal()) };
         let mut run = Self {
             settings,
             corpus,
@@ -179,7 +180,10 @@ impl<'a> Run<'a> {
         if !perplexity.is_finite() {
             return Err(Error::Diverged { what: "loss", step: at.step });
         }
-        let text = format!("epoch {}, step {}: {split} perplexity {perplexity:.2} after {:.0} s", at.epoch, at.step, at.seconds);
+        let text = format!(
+            "epoch {}, step {}: {split} perplexity {perplexity:.2} after {:.0} s",
+            at.epoch, at.step, at.seconds
+        );
         self.progress.note(&text);
         let score = Score::Value(perplexity);
         let (split, metric) = (split.to_string(), "perplexity".to_string());
