@@ -19,7 +19,7 @@ use crate::model::LanguageModel;
 pub(crate) struct Position {
     /// Steps done.
     pub step: u64,
-    /// Seconds of training, over all sessions.
+    /// Seconds of training, interruptions apart.
     pub seconds: f64,
     /// Tokens trained on.
     pub tokens: u64,

@@ -54,7 +54,7 @@ struct Run<'a> {
     /// Steps of an epoch.
     epoch: u64,
     began: Instant,
-    /// Training seconds of earlier sessions, less the seconds of this one that were spent on evaluation.
+    /// Training seconds before the latest resumption, less the seconds since then that were spent on evaluation.
     offset: f64,
     /// The latest validation, and its step.
     valid: Option<(u64, Evaluation)>,

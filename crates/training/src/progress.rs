@@ -36,9 +36,9 @@ pub struct ProgressConfig {
 pub struct Progress {
     config: ProgressConfig,
     bar: Option<ProgressBar>,
-    /// Steps done, those of an earlier session with them.
+    /// Steps done, those before a resumption with them.
     step: u64,
-    /// Steps done before this session.
+    /// Steps done before this process began.
     first: u64,
     began: Instant,
     interval: Instant,
@@ -97,7 +97,7 @@ impl Progress {
         self.interval_examples = 0;
     }
 
-    /// Time for the steps to come, at this session's mean pace.
+    /// Time for the steps to come, at the mean pace of this process.
     fn left(&self) -> Duration {
         let done = (self.step - self.first).max(1) as f64;
         let to_come = self.config.steps.saturating_sub(self.step) as f64;

@@ -3,15 +3,15 @@
 use rayon::prelude::*;
 
 use super::{LeafLaw, RffTree};
-use crate::rows::split_rows;
+use crate::rows::{Piece, split_rows};
 use crate::{ClassId, Classes, Error};
 
 /// Leaves summed anew in each refresh, in turn, so that the rounding errors of `new - old` never grow for longer than
 /// one round of the tree.
 const REBUILT_LEAVES: usize = 2;
 
-/// Leaves that one parallel task sums.
-const LEAVES_A_TASK: usize = 8;
+/// Leaves that one parallel task sums: with a touched row in each, before and after, two full blocks of the feature map.
+const LEAVES_A_TASK: usize = 32;
 
 /// Rows whose features one parallel task computes.
 const ROWS_A_TASK: usize = 64;
@@ -84,10 +84,9 @@ impl RffTree {
         let (width, count) = (self.map.width(), self.leaves());
         let mut sums = std::mem::take(&mut self.sums);
         let pieces = split_rows(&mut sums[count * width..], width, leaves, LEAVES_A_TASK);
-        pieces.into_par_iter().for_each(|mut piece| {
-            for k in 0..piece.ids.len() {
-                self.update_leaf(piece.ids[k] as usize, piece.row(k), change, old);
-            }
+        pieces.into_par_iter().for_each(|mut piece| match self.leaf_law {
+            LeafLaw::Features => (0..piece.ids.len()).for_each(|k| self.sum_features(piece.ids[k], piece.row(k))),
+            LeafLaw::Gauss | LeafLaw::Exact => self.sum_terms(&mut piece, change, old),
         });
         self.sums = sums;
         for &leaf in leaves {
@@ -96,35 +95,56 @@ impl RffTree {
         self.next_rebuild = (self.next_rebuild + REBUILT_LEAVES) % count;
     }
 
-    /// `new - old` for a few touched classes; a new sum where most are touched or the leaf's turn has come.
-    fn update_leaf(&self, leaf: usize, sum: &mut [f32], change: &Change<'_>, old: &Scales) {
+    /// The sum of a leaf from the features that are kept of its classes.
+    fn sum_features(&self, leaf: u32, sum: &mut [f32]) {
+        let width = self.map.width();
+        sum.fill(0.0);
+        for class in self.classes_of(leaf as usize) {
+            add(sum, self.weights[class], &self.class_features[class * width..][..width]);
+        }
+    }
+
+    /// The sums of some leaves, all their features computed together.
+    fn sum_terms(&self, piece: &mut Piece<'_, f32>, change: &Change<'_>, old: &Scales) {
+        let mut terms = Vec::new();
+        for k in 0..piece.ids.len() {
+            let first = terms.len();
+            if self.terms(piece.ids[k] as usize, change, old, &mut terms) {
+                piece.row(k).fill(0.0);
+            }
+            terms[first..].iter_mut().for_each(|term| term.place = k);
+        }
+        let row = |i: usize| (terms[i].row, terms[i].scale);
+        self.map.map(terms.len(), row, |i, phi| add(piece.row(terms[i].place), terms[i].weight, phi));
+    }
+
+    /// What is added to the sum of a leaf: `new - old` for a few touched classes, or, with the answer `true`, all classes
+    /// anew where most are touched or the leaf's turn has come.
+    fn terms<'c>(&self, leaf: usize, change: &Change<'c>, old: &Scales, terms: &mut Vec<Term<'c>>) -> bool {
         let classes = self.classes_of(leaf);
         let from = change.ids.partition_point(|&id| (id as usize) < classes.start);
         let to = change.ids.partition_point(|&id| (id as usize) < classes.end);
         let turn = (leaf + self.leaves() - self.next_rebuild) % self.leaves() < REBUILT_LEAVES;
-        if self.leaf_law == LeafLaw::Features {
-            sum.fill(0.0);
-            let width = self.map.width();
-            for class in classes {
-                add(sum, self.weights[class], &self.class_features[class * width..][..width]);
-            }
-        } else if turn || 2 * (to - from) >= classes.len() {
-            sum.fill(0.0);
-            let row = |k: usize| self.scaled_row(classes.start + k, change.classes);
-            self.map.map(classes.len(), row, |k, phi| add(sum, self.weights[classes.start + k], phi));
-        } else {
-            let width = change.classes.width();
-            let old_row = |k: usize| &change.before[(from + k) * width..][..change.classes.dim()];
-            let before = |k: usize| (old_row(k), old.inverse_norms[from + k]);
-            self.map.map(to - from, before, |k, phi| add(sum, -old.weights[from + k], phi));
-            let class = |k: usize| change.ids[from + k] as usize;
-            let after = |k: usize| self.scaled_row(class(k), change.classes);
-            self.map.map(to - from, after, |k, phi| add(sum, self.weights[class(k)], phi));
+        let after = |class: usize| Term {
+            place: 0,
+            row: change.classes.embedding(class),
+            scale: self.inverse_norms[class],
+            weight: self.weights[class],
+        };
+        if turn || 2 * (to - from) >= classes.len() {
+            terms.extend(classes.map(after));
+            return true;
         }
-    }
-
-    fn scaled_row<'c>(&self, class: usize, classes: Classes<'c>) -> (&'c [f32], f32) {
-        (classes.embedding(class), self.inverse_norms[class])
+        let (width, dim) = (change.classes.width(), change.classes.dim());
+        let before = |at: usize| Term {
+            place: 0,
+            row: &change.before[at * width..][..dim],
+            scale: old.inverse_norms[at],
+            weight: -old.weights[at],
+        };
+        terms.extend((from..to).map(before));
+        terms.extend(change.ids[from..to].iter().map(|&id| after(id as usize)));
+        false
     }
 
     /// Parents of the given leaves, level by level: each is the sum of its two children.
@@ -153,6 +173,15 @@ impl RffTree {
             changed = parents;
         }
     }
+}
+
+/// A weighted feature vector on its way into a sum.
+struct Term<'c> {
+    /// Which sum of the piece.
+    place: usize,
+    row: &'c [f32],
+    scale: f32,
+    weight: f32,
 }
 
 /// The scales of the touched classes before a refresh: what their old features are subtracted with.
