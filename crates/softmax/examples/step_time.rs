@@ -14,7 +14,9 @@ const WIDTH: usize = 64;
 const STEPS: usize = 21;
 
 fn main() -> Result<(), Error> {
-    println!("| n | build, s | step, ms: median (min–max) | distinct rows | table, state and tree | peak memory so far |");
+    println!(
+        "| n | build, s | step, ms: median (min–max) | distinct rows | table, state and tree | peak memory so far |"
+    );
     println!("|--:|--:|--:|--:|--:|--:|");
     for n in std::env::args().skip(1).filter_map(|text| text.parse().ok()) {
         measure(n)?;
