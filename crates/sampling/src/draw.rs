@@ -1,5 +1,7 @@
 //! From a law to counted draws: points of the unit interval, one query, a whole batch.
 
+use std::borrow::Cow;
+
 use rand::{Rng, RngExt};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -128,6 +130,36 @@ pub fn draw_batch<'e, S: Sampler>(
         draws.extend(block?);
     }
     Ok(draws)
+}
+
+/// `ln q(class | h)` of one class for each query of a batch, in parallel over queries; `asked(b) = None` gives 0.
+///
+/// # Shapes
+/// - queries: `[B, d]`
+/// - output: `[B]`
+///
+/// # Errors
+/// [`Error::BadQuery`] if a query is not finite.
+pub fn ln_prob_batch<S: Sampler>(
+    sampler: &S,
+    classes: Classes<'_>,
+    queries: &[f32],
+    asked: impl Fn(usize) -> Option<ClassId> + Sync,
+) -> Result<Vec<f32>, Error> {
+    let dim = classes.dim();
+    let block = |(number, queries): (usize, &[f32])| -> Result<Vec<f32>, Error> {
+        let features = sampler.features(queries, classes);
+        let (first, count) = (number * QUERY_BLOCK, queries.len() / dim);
+        let width = features.len() / count;
+        let ln_prob = |place: usize| {
+            let Some(class) = asked(first + place) else { return Ok(0.0) };
+            let features = Cow::Borrowed(&features[place * width..][..width]);
+            Ok(sampler.law(&queries[place * dim..][..dim], features, classes)?.ln_prob(class))
+        };
+        (0..count).map(ln_prob).collect()
+    };
+    let blocks: Result<Vec<Vec<f32>>, Error> = queries.par_chunks(QUERY_BLOCK * dim).enumerate().map(block).collect();
+    Ok(blocks?.concat())
 }
 
 fn draw_block<'e, S: Sampler>(

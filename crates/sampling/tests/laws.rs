@@ -4,7 +4,7 @@ use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 use rf_sampling::{
     AnySampler, BatchRequest, ClassId, Classes, Draw, Error, Law, LeafLaw, Points, Purpose, RffConfig, RffTree,
-    Sampler, SamplerConfig, draw_batch, stream,
+    Sampler, SamplerConfig, draw_batch, ln_prob_batch, stream,
 };
 
 const N: usize = 37;
@@ -312,6 +312,20 @@ fn a_batch_draws_the_same_on_any_number_of_threads_and_as_single_queries_do() {
             let mut got = Vec::new();
             law.draw_at(&points, &[4], &mut got).unwrap();
             assert_eq!(&got, want, "{name}: query {place}");
+        }
+    });
+}
+
+#[test]
+fn probabilities_asked_for_a_batch_are_those_of_single_queries() {
+    let queries = normals(70 * D, 5);
+    each(|name, sampler, table| {
+        let asked = |query: usize| (!query.is_multiple_of(3)).then_some((query % N) as ClassId);
+        let batch = ln_prob_batch(sampler, table.classes(), &queries, asked).unwrap();
+        for (query, got) in batch.into_iter().enumerate() {
+            let law = sampler.at(&queries[query * D..][..D], table.classes()).unwrap();
+            let want = asked(query).map_or(0.0, |class| law.ln_prob(class));
+            assert!(got == want || (got - want).abs() < 1e-5, "{name}: query {query}: {got} and {want}");
         }
     });
 }

@@ -8,7 +8,7 @@ pub use evaluator::Evaluator;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Gradients, Int, Tensor};
-use rf_sampling::{AnySampler, BatchRequest, ClassId, Classes, Law, Sampler, draw_batch};
+use rf_sampling::{AnySampler, BatchRequest, ClassId, Classes, Sampler, draw_batch, ln_prob_batch};
 
 use crate::config::{Estimator, LossKind};
 use crate::host_op::{Pullback, host_op, to_vec};
@@ -197,14 +197,10 @@ impl SampledSoftmaxLoss {
             Estimator::Published => Ok(Candidates::from_draws(&draw_batch(sampler, classes, request, target)?, draws)),
             Estimator::BothCorrected => {
                 let drawn = draw_batch(sampler, classes, request, |query| target(query).map(|_| &[][..]))?;
-                let ln_m = (draws as f32).ln();
-                let ln_expected = |(query, &target): (&[f32], &ClassId)| match target {
-                    IGNORED => Ok(0.0),
-                    target => Ok(ln_m + sampler.at(query, classes)?.ln_prob(target)),
-                };
-                let corrections: Result<Vec<f32>, rf_sampling::Error> =
-                    queries.chunks_exact(self.dim).zip(targets).map(ln_expected).collect();
-                Ok(Candidates::from_draws(&drawn, draws).with_target_correction(&corrections?).without_hits(targets))
+                let asked = |query: usize| target(query).map(|target| target[0]);
+                let mut corrections = ln_prob_batch(sampler, classes, queries, asked)?;
+                corrections.iter_mut().for_each(|ln_prob| *ln_prob += (draws as f32).ln());
+                Ok(Candidates::from_draws(&drawn, draws).with_target_correction(&corrections).without_hits(targets))
             }
         }
     }
