@@ -25,7 +25,9 @@ pub fn limit_threads(threads: Option<NonZeroUsize>) -> anyhow::Result<()> {
     pool.build_global().with_context(|| format!("cannot start {threads} threads"))
 }
 
+// burn deprecates ndarray in favour of flex; the feature stays for those who compare with it.
 #[cfg(feature = "ndarray")]
+#[allow(deprecated)]
 fn ndarray() -> anyhow::Result<Device> {
     Ok(Device::ndarray())
 }

@@ -4,6 +4,9 @@
 //! [`Pullback`] that turns the gradient of the output into gradients of the parents. The operation itself is plain Rust
 //! on slices.
 
+// burn deprecates ndarray in favour of flex; the feature stays for those who compare with it.
+#![cfg_attr(feature = "ndarray", allow(deprecated))]
+
 use std::fmt;
 use std::sync::Arc;
 
