@@ -93,7 +93,7 @@ impl<'a> Classes<'a> {
     /// Refuses rows with NaN or infinite components (or so large that their squared norm overflows).
     pub(crate) fn check(&self, class: usize, id: ClassId) -> Result<(), Error> {
         let row = self.embedding(class);
-        let finite = crate::dot(row, row).is_finite() && self.bias(class).exp().is_normal();
+        let finite = crate::dot(row, row).is_finite() && self.bias(class).is_finite();
         if finite { Ok(()) } else { Err(Error::NotFinite(id)) }
     }
 }

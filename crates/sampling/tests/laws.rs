@@ -284,6 +284,22 @@ fn rows_that_are_not_finite_are_refused_and_the_tree_stays_whole() {
 }
 
 #[test]
+fn a_bias_of_any_finite_size_keeps_a_law() {
+    let table = &tables()[2];
+    for bias in [-1e4, -95.0, 95.0, 1e4] {
+        let mut rows = table.rows.clone();
+        rows[5 * table.width + D] = bias;
+        let classes = classes_of(table, &rows);
+        for (name, config) in samplers().into_iter().filter(|(_, config)| config.name() == "rff") {
+            let sampler = config.build(classes, &counts(), SEED).unwrap();
+            let total: f64 =
+                sampler.at(&query(), classes).unwrap().ln_probs(N).iter().map(|&q| f64::from(q).exp()).sum();
+            assert!((total - 1.0).abs() < 1e-5, "{name}, bias {bias}: {total}");
+        }
+    }
+}
+
+#[test]
 fn queries_that_are_not_finite_are_refused() {
     each(|name, sampler, table| {
         let query = [f32::NAN; D];

@@ -16,6 +16,10 @@ const LEAVES_A_TASK: usize = 32;
 /// Rows whose features one parallel task computes.
 const ROWS_A_TASK: usize = 64;
 
+/// Biases count up to this size in the weights, which must stay inside the range of f32 when they are added up. Any
+/// positive weights keep `q` exact.
+const LARGEST_BIAS: f32 = 40.0;
+
 /// The touched rows of a refresh.
 struct Change<'a> {
     ids: &'a [ClassId],
@@ -51,7 +55,7 @@ impl RffTree {
             let class = id as usize;
             self.inverse_norms[class] = classes.inverse_norm(class);
             let prior = self.prior.get(class).copied().unwrap_or(1.0);
-            self.weights[class] = prior * classes.bias(class).exp();
+            self.weights[class] = prior * classes.bias(class).clamp(-LARGEST_BIAS, LARGEST_BIAS).exp();
         }
     }
 
