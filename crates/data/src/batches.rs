@@ -1,9 +1,8 @@
 //! Contiguous batches of a token stream, for truncated back-propagation through time.
 
-use crate::Error;
+use rf_sampling::IGNORED;
 
-/// The target of a place that holds no token. A loss leaves it out.
-pub const IGNORED: u32 = u32::MAX;
+use crate::Error;
 
 /// A text of N tokens as B parallel streams, cut into windows of T steps.
 ///

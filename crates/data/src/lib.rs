@@ -31,9 +31,10 @@ mod synthetic;
 mod text;
 mod vocabulary;
 
-pub use batches::{Batches, IGNORED, Window};
+pub use batches::{Batches, Window};
 pub use config::{Corpus, DataConfig, Split, TextConfig, data_root};
 pub use error::Error;
+pub use rf_sampling::IGNORED;
 pub use synthetic::{Known, Synthetic, SyntheticConfig};
 pub use vocabulary::Vocabulary;
 

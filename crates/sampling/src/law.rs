@@ -9,6 +9,10 @@ use crate::{Block, Classes, Draw, Error};
 /// Number of a class, `0..n`.
 pub type ClassId = u32;
 
+/// The id that stands for "no class here": a query whose target it is has no part in a loss or a score. No table is long
+/// enough to have such a class.
+pub const IGNORED: ClassId = ClassId::MAX;
+
 /// A family of proposal laws `q(· | h)` over the classes `0..n`.
 ///
 /// A query is given *as it enters the logits*: the logit of class `i` is `query · c_i + b_i`, so a temperature is part

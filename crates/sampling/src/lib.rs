@@ -55,7 +55,7 @@ pub use draw::{BatchRequest, Block, Draw, Points, Task, draw_batch, ln_prob_batc
 pub use error::Error;
 pub use exp::{ExactSoftmax, SoftmaxLaw};
 pub use feature_map::FeatureMap;
-pub use law::{ClassId, Law, Sampler};
+pub use law::{ClassId, IGNORED, Law, Sampler};
 pub use linalg::{Matrix, Threads, dot, matmul, row_dots};
 pub use quality::{Quality, quality};
 pub use rff::{LeafLaw, RffConfig, RffLaw, RffTree};

@@ -2,9 +2,6 @@
 
 use rf_sampling::{ClassId, Draw};
 
-/// Target id that stands for "no target here": the query has no part in the loss.
-pub const IGNORED: ClassId = ClassId::MAX;
-
 /// Candidates of a batch of `B` queries: for each query a list of classes and the logarithm of how often each was
 /// expected to be drawn.
 ///
@@ -132,6 +129,7 @@ impl Candidates {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::IGNORED;
 
     #[test]
     fn every_copy_of_a_hit_is_left_out() {

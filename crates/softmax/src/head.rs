@@ -285,10 +285,9 @@ impl SampledSoftmaxLoss {
         let rows = if self.config.normalized { normalize_rows(leaf.clone(), self.dim) } else { leaf.clone() };
         let data = to_vec(rows.clone());
         let class_rows = ClassRows { data: &data, dim: self.dim, width: self.table.width() };
-        let mut value = loss(&to_vec(queries.clone()), class_rows, queries.device().is_autodiff());
-        let nll = std::mem::take(&mut value.nll);
-        let mean = LossValue { nll: nll.clone(), counted: value.counted, ..LossValue::default() }.mean();
-        let (grad_queries, grad_rows) = (value.grad_queries, value.grad_rows);
+        let value = loss(&to_vec(queries.clone()), class_rows, queries.device().is_autodiff());
+        let mean = value.mean();
+        let LossValue { nll, grad_queries, grad_rows, .. } = value;
         let pullback = Pullback::new(move |upstream| {
             let scaled = |gradient: &[f32]| gradient.iter().map(|g| g * upstream[0]).collect();
             vec![scaled(&grad_queries), scaled(&grad_rows)]

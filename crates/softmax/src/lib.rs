@@ -86,7 +86,7 @@ mod row_table;
 mod state;
 mod unique;
 
-pub use candidates::{Candidates, IGNORED};
+pub use candidates::Candidates;
 pub use clip::{SparseGradients, clip_global_norm};
 pub use config::{Estimator, LossConfig, LossKind, SampledSoftmaxLossConfig};
 pub use error::Error;
@@ -94,7 +94,7 @@ pub use file::StateFile;
 pub use head::{Evaluator, HeadGradients, SampledSoftmaxLoss, SoftmaxOutput};
 pub use host_op::{Pullback, host_op, to_vec};
 pub use normalize::normalize_rows;
-pub use rf_sampling::{LeafLaw, Points, RffConfig, SamplerConfig};
+pub use rf_sampling::{IGNORED, LeafLaw, Points, RffConfig, SamplerConfig};
 pub use row_optimizer::RowOptimizer;
 pub use row_table::{RowGradients, RowInit, RowTable};
 pub use state::{NamedTensor, StateData, StateSource};
