@@ -2,7 +2,7 @@
 # The Penn Treebank table of the README: full softmax, exact softmax proposal, uniform and RF-softmax, three epochs each.
 #
 # Needs ptb/ptb.{train,valid,test}.txt (Mikolov's preprocessing; see datasets/README.md) under RFS_DATA or datasets/.
-# Two cores, 2.6 GHz AMD EPYC (Zen 5): about 4 min full, 7 min exp, 3 min uniform, 11 min rff; under 320 MiB each.
+# Two cores, 2.6 GHz AMD EPYC (Zen 5): about 4 min full, 6 min exp, 2 min uniform, 10 min rff; under 320 MiB each.
 # Expected test perplexity: see the table in README.md; a run is repeatable to the last digit on one kind of processor.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
