@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::exp::SoftmaxLaw;
 use crate::uniform::UniformLaw;
-use crate::{Block, ClassId, Classes, Draw, Error, ExactSoftmax, Law, RffConfig, RffLaw, RffTree, Sampler, Uniform};
+use crate::{
+    Block, ClassId, Classes, Draw, Error, ExactSoftmax, Law, RffConfig, RffLaw, RffTree, Sampler, Uniform, Work,
+};
 
 /// A sampler by name, as in a configuration file: `kind = "uniform"`, `"exp"` or `"rff"` with its settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -118,6 +120,14 @@ impl Sampler for AnySampler {
             Self::Uniform(sampler) => sampler.bytes(),
             Self::Exp(sampler) => sampler.bytes(),
             Self::Rff(sampler) => sampler.bytes(),
+        }
+    }
+
+    fn work(&self) -> Work {
+        match self {
+            Self::Uniform(sampler) => sampler.work(),
+            Self::Exp(sampler) => sampler.work(),
+            Self::Rff(sampler) => sampler.work(),
         }
     }
 }

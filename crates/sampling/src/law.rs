@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use rand::distr::Distribution;
 
-use crate::{Block, Classes, Draw, Error};
+use crate::{Block, Classes, Draw, Error, Work};
 
 /// Number of a class, `0..n`.
 pub type ClassId = u32;
@@ -82,6 +82,11 @@ pub trait Sampler: Send + Sync {
     /// Bytes that the sampler keeps, the class table not counted.
     fn bytes(&self) -> usize {
         0
+    }
+
+    /// What the sampler has done since it was built; zero for laws that keep no count.
+    fn work(&self) -> Work {
+        Work::default()
     }
 }
 

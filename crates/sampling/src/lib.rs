@@ -48,6 +48,7 @@ mod rows;
 mod stream;
 mod uniform;
 mod vector;
+mod work;
 
 pub use any::{AnyLaw, AnySampler, SamplerConfig};
 pub use classes::{Classes, MIN_NORM};
@@ -63,3 +64,4 @@ pub use rows::{Piece, split_rows};
 pub use stream::{Purpose, stream};
 pub use uniform::{Uniform, UniformLaw};
 pub use vector::{cos_sin, exp_in_place};
+pub use work::Work;
