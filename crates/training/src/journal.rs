@@ -51,6 +51,10 @@ pub enum Event {
     Checkpoint(When),
     /// The run was taken up again from its checkpoint.
     Resume(When),
+    /// Training ended before its length, because validation no longer improved.
+    EarlyStop(When),
+    /// The run was asked to end, and its state was stored.
+    Interrupted(When),
     /// The run ended as planned.
     End(When),
 }
@@ -59,7 +63,8 @@ impl Event {
     /// When it happened.
     pub fn when(&self) -> When {
         match self {
-            Self::Start(at) | Self::Checkpoint(at) | Self::Resume(at) | Self::End(at) => *at,
+            Self::Start(at) | Self::Checkpoint(at) | Self::Resume(at) | Self::EarlyStop(at) => *at,
+            Self::Interrupted(at) | Self::End(at) => *at,
             Self::Step { at, .. } | Self::Evaluation { at, .. } => *at,
         }
     }
@@ -199,6 +204,8 @@ mod tests {
             evaluation(7),
             Event::Checkpoint(at(7)),
             Event::Resume(at(7)),
+            Event::Interrupted(at(8)),
+            Event::EarlyStop(at(9)),
             Event::End(at(9)),
         ];
         written(&path, &events);
@@ -249,6 +256,14 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, format!("{text}oops\n{text}")).unwrap();
         assert!(matches!(Journal::read(&path), Err(Error::BadEvent { line: 2, .. })));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_full_disk_is_named_with_the_file() {
+        let mut journal = Journal::create(Path::new("/dev/full")).unwrap();
+        let Err(Error::Io { path, source }) = journal.append(&step(7)) else { panic!("nothing went wrong") };
+        assert_eq!((path.to_str(), source.kind()), (Some("/dev/full"), std::io::ErrorKind::StorageFull));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What every trainer of the project keeps, whatever it trains: schedule, journal, checkpoint, progress, summary.
 //!
 //! A run lives in a [`RunFolder`]. Its history is a [`Journal`], its latest state a [`Checkpoint`], its outcome a
-//! [`Summary`]. [`Progress`] tells the person who waits, and [`ScheduleConfig`] moves the learning rate. The settings are
-//! [`OptimizerConfig`] and [`TrainConfig`].
+//! [`Summary`]. [`Progress`] tells the person who waits, [`Stop`] lets them end the run, and [`ScheduleConfig`] moves the
+//! learning rate by step and [`History`] of validations. The settings are [`OptimizerConfig`] and [`TrainConfig`].
 //!
 //! The design rests on one promise: **a run that was interrupted and resumed is the run that was not**. Three things
 //! keep it. State that is needed later is in the checkpoint, and what can be a function of the step is one (the
@@ -34,20 +34,24 @@
 
 mod checkpoint;
 mod error;
+mod history;
 mod journal;
 mod optimizer;
 mod progress;
 mod run_folder;
 mod schedule;
+mod stop;
 mod summary;
 mod train_config;
 
 pub use checkpoint::{Checkpoint, CheckpointWriter};
 pub use error::Error;
+pub use history::{History, Validation};
 pub use journal::{Event, Journal, When};
 pub use optimizer::{OptimizerConfig, OptimizerKind};
 pub use progress::{Progress, ProgressConfig};
 pub use run_folder::{RunFolder, replace_file};
-pub use schedule::ScheduleConfig;
+pub use schedule::{Cosine, Moment, Plateau, ScheduleConfig, StepDecay};
+pub use stop::Stop;
 pub use summary::{Score, Summary, peak_memory_bytes};
 pub use train_config::{Length, TrainConfig};

@@ -11,6 +11,7 @@ use crate::Error;
 /// vocabulary.txt                 one word a line, where the task has a vocabulary
 /// journal.jsonl                  what happened, one event a line
 /// checkpoint/model.safetensors   the latest state
+/// best/model.safetensors         the state with the best of the regular validations, where it is kept
 /// summary.json                   the outcome, written last
 /// ```
 ///
@@ -81,6 +82,28 @@ impl RunFolder {
         self.path.join("checkpoint").join("model.safetensors")
     }
 
+    /// `best/model.safetensors`.
+    pub fn best(&self) -> PathBuf {
+        self.path.join("best").join("model.safetensors")
+    }
+
+    /// Keeps the latest checkpoint as the best one too, in place of the best so far.
+    ///
+    /// It is a second name for the same file where the file system has such, else a copy.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; the best one so far then stands.
+    pub fn keep_best(&self) -> Result<(), Error> {
+        let (latest, best) = (self.checkpoint(), self.best());
+        let aside = aside(&best);
+        fs::create_dir_all(self.path.join("best")).map_err(Error::at(&best))?;
+        remove_if_there(&aside)?;
+        let kept = fs::hard_link(&latest, &aside).or_else(|_| copy(&latest, &aside));
+        put_in_place(&aside, &best, kept)?;
+        // Between two names of one file a move does nothing, and leaves both.
+        remove_if_there(&aside)
+    }
+
     /// `summary.json`.
     pub fn summary(&self) -> PathBuf {
         self.path.join("summary.json")
@@ -96,10 +119,7 @@ impl RunFolder {
     /// # Errors
     /// [`Error::Io`] when it is there and cannot be removed.
     pub fn remove_summary(&self) -> Result<(), Error> {
-        match fs::remove_file(self.summary()) {
-            Err(source) if source.kind() != ErrorKind::NotFound => Err(Error::Io { path: self.summary(), source }),
-            _ => Ok(()),
-        }
+        remove_if_there(&self.summary())
     }
 }
 
@@ -110,17 +130,38 @@ impl RunFolder {
 /// # Errors
 /// [`Error::Io`], also for what `write` returns; the old file then stands untouched.
 pub fn replace_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<(), Error> {
+    let aside = aside(path);
+    let written = write_and_sync(&aside, write);
+    put_in_place(&aside, path, written)
+}
+
+/// Where a file is written before it gets its name.
+fn aside(path: &Path) -> PathBuf {
     let mut aside = path.as_os_str().to_owned();
     aside.push(".tmp");
-    let aside = PathBuf::from(aside);
-    let outcome = write_and_sync(&aside, write).map_err(Error::at(&aside));
+    PathBuf::from(aside)
+}
+
+/// Gives the file `aside`, if it was `written`, the name `path`; else leaves nothing of it.
+fn put_in_place(aside: &Path, path: &Path, written: std::io::Result<()>) -> Result<(), Error> {
+    let outcome = written.and_then(|()| fs::rename(aside, path));
     if outcome.is_err() {
         // The first error says what is wrong; that this file may stay behind adds nothing.
-        let _ = fs::remove_file(&aside);
+        let _ = fs::remove_file(aside);
     }
-    outcome?;
-    fs::rename(&aside, path).map_err(Error::at(path))?;
-    sync_folder_of(path).map_err(Error::at(path))
+    outcome.and_then(|()| sync_folder_of(path)).map_err(Error::at(path))
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::copy(from, to)?;
+    File::open(to)?.sync_all()
+}
+
+fn remove_if_there(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != ErrorKind::NotFound => Err(Error::Io { path: path.to_owned(), source }),
+        _ => Ok(()),
+    }
 }
 
 /// Text of the file at `path`.
@@ -193,6 +234,25 @@ mod tests {
         replace_file(&path, |file| file.write_all(b"new")).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_best_checkpoint_stays_when_the_latest_is_replaced() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(place.path(), false).unwrap();
+        let save = |text: &str| replace_file(&folder.checkpoint(), |file| file.write_all(text.as_bytes())).unwrap();
+        let best = || fs::read_to_string(folder.best()).unwrap();
+        save("one");
+        folder.keep_best().unwrap();
+        // Once more, now that both names are of one file.
+        folder.keep_best().unwrap();
+        save("two");
+        assert_eq!(best(), "one");
+        folder.keep_best().unwrap();
+        assert_eq!(best(), "two");
+        assert_eq!(fs::read_dir(place.path().join("best")).unwrap().count(), 1);
+        fs::remove_file(folder.checkpoint()).unwrap();
+        assert!(folder.keep_best().is_err() && best() == "two");
     }
 
     #[test]

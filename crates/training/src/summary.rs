@@ -29,6 +29,13 @@ pub struct Summary {
     pub steps: u64,
     /// Epochs begun.
     pub epochs: usize,
+    /// Whether the run ended before its length, because validation no longer improved.
+    #[serde(default)]
+    pub stopped_early: bool,
+    /// Steps of the model that `valid` and `test` are scores of: the best on the validation data where it is kept, else
+    /// the last; `null` where that is not recorded.
+    #[serde(default)]
+    pub scored_step: Option<u64>,
     /// What `valid`, `test` and `floor` measure.
     pub metric: String,
     /// Score on the validation data; `null` where there is none.
@@ -93,6 +100,8 @@ mod tests {
             sampler: "none".into(),
             steps: 30,
             epochs: 2,
+            stopped_early: false,
+            scored_step: Some(30),
             metric: "perplexity".into(),
             valid: Some(Score::Value(93.1)),
             test: None,

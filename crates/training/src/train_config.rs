@@ -32,6 +32,14 @@ pub struct TrainConfig {
     pub checkpoint_every: Option<u64>,
     /// Steps from one line of progress to the next.
     pub log_every: u64,
+    /// Validations in a row without improvement after which the run ends; it runs to its length when not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patience: Option<usize>,
+    /// Relative improvement on the best validation so far above which `patience` counts it as one.
+    pub min_improvement: f64,
+    /// Whether the best checkpoint by validation is kept beside the latest, and scored at the end. A checkpoint is then
+    /// also stored at every improvement; it takes no second write, and the space of a second file from the next one on.
+    pub keep_best: bool,
 }
 
 impl Default for TrainConfig {
@@ -45,6 +53,9 @@ impl Default for TrainConfig {
             evaluate_every: None,
             checkpoint_every: None,
             log_every: 100,
+            patience: None,
+            min_improvement: 0.0,
+            keep_best: true,
         }
     }
 }

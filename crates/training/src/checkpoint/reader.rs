@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::element::{CHUNK, Element};
 use super::{FORMAT, NOTES, Notes};
-use crate::Error;
+use crate::{Error, History};
 
 /// A stored checkpoint; each tensor is read when it is asked for, so only that one is in memory twice at no time.
 #[derive(Debug)]
@@ -51,6 +51,17 @@ impl Checkpoint {
     pub fn state<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_value(self.notes.state.clone())
             .map_err(|source| Error::BadJson { path: self.path.clone(), source })
+    }
+
+    /// Steps done, by the field `step` of the state; `None` where the state has none.
+    pub fn step(&self) -> Option<u64> {
+        self.notes.state.get("step")?.as_u64()
+    }
+
+    /// Validations so far, by the field `history` of the state; none where the state has no such field.
+    pub fn history(&self) -> History {
+        let history = self.notes.state.get("history");
+        history.and_then(|history| serde_json::from_value(history.clone()).ok()).unwrap_or_default()
     }
 
     /// Names of the tensors.

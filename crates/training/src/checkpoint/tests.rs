@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use super::element::CHUNK;
 use super::{Checkpoint, CheckpointWriter};
-use crate::Error;
+use crate::{Error, History};
 
 /// Enough numbers for two whole chunks and a part of a third.
 const MANY: usize = CHUNK / 2 + 3;
@@ -50,6 +50,20 @@ fn every_tensor_is_read_back_bit_for_bit() {
     assert_eq!(checkpoint.state::<(String, u64, f64)>().unwrap(), ("step".into(), 40, 0.1));
     assert_eq!(checkpoint.names().collect::<Vec<_>>(), ["counts", "ids", "rows", "sums", "tree"]);
     assert_eq!((checkpoint.shape("rows"), checkpoint.shape("cols")), (Some(&[MANY, 1][..]), None));
+}
+
+#[test]
+fn step_and_validations_of_a_checkpoint_are_those_of_its_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let mut history = History::default();
+    history.record(30, 9.5);
+    let state = serde_json::json!({ "step": 40, "history": &history });
+    CheckpointWriter::new().state(&state).write(&path).unwrap();
+    let checkpoint = Checkpoint::open(&path).unwrap();
+    assert_eq!((checkpoint.step(), checkpoint.history()), (Some(40), history));
+    let without = Checkpoint::open(&written(folder.path())).unwrap();
+    assert_eq!((without.step(), without.history()), (None, History::default()));
 }
 
 #[test]
