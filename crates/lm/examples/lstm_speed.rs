@@ -22,7 +22,7 @@ fn main() {
     let mut milliseconds: Vec<f64> = (0..WARM_UP + RUNS)
         .map(|_| {
             let began = Instant::now();
-            let h = layer.forward(x.clone(), STEPS, &mut LstmState::zeros(BATCH, UNITS));
+            let h = layer.forward(x.clone(), STEPS, &mut LstmState::zeros(BATCH, UNITS), &[]);
             let grads = (h * weights.clone()).sum().backward();
             let elapsed = began.elapsed().as_secs_f64() * 1e3;
             assert!(x.grad(&grads).is_some());

@@ -7,7 +7,7 @@ use burn::optim::ModuleOptimizer;
 use burn::store::{ModuleRecord, RecordError};
 use burn::tensor::Bytes;
 use rf_softmax::{NamedTensor, StateData, StateSource};
-use rf_training::{Checkpoint, CheckpointWriter};
+use rf_training::{Checkpoint, CheckpointWriter, History};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -15,7 +15,7 @@ use crate::lstm::LstmState;
 use crate::model::LanguageModel;
 
 /// Where a run stands.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Position {
     /// Steps done.
     pub step: u64,
@@ -25,6 +25,9 @@ pub(crate) struct Position {
     pub tokens: u64,
     /// Steps since the last report.
     pub reported_steps: u64,
+    /// Validations so far.
+    #[serde(default)]
+    pub history: History,
 }
 
 /// What a run carries from step to step beside the model.

@@ -19,13 +19,29 @@ pub struct ModelConfig {
     pub projection: Option<usize>,
     /// Probability that a number is dropped before, between and after the layers, in `[0, 1)`.
     pub dropout: f64,
+    /// Whether these masks are drawn once a window and hold at all its time steps, instead of for each number.
+    pub variational: bool,
+    /// Probability that a number of a layer's state is dropped on its way to the next time step, by one mask a window.
+    pub recurrent_dropout: f64,
+    /// Probability that all places of a word in a window read zeros.
+    pub word_dropout: f64,
     /// Whether input words and classes share one table. Needs `embedding` equal to the width of the query.
     pub tied: bool,
 }
 
 impl Default for ModelConfig {
     fn default() -> Self {
-        Self { embedding: 200, hidden: 200, layers: 1, projection: None, dropout: 0.1, tied: false }
+        Self {
+            embedding: 200,
+            hidden: 200,
+            layers: 1,
+            projection: None,
+            dropout: 0.1,
+            variational: false,
+            recurrent_dropout: 0.0,
+            word_dropout: 0.0,
+            tied: false,
+        }
     }
 }
 

@@ -32,9 +32,10 @@ impl Encoder {
     /// - x: `[T * B, embedding]`, time-major
     /// - output: `[T * B, d]`
     pub fn forward(&self, x: Tensor<2>, steps: usize, states: &mut [LstmState], dropout: Dropout) -> Tensor<2> {
-        let mut h = dropout.apply(x, 0);
-        for (number, (layer, state)) in self.layers.iter().zip(states).enumerate() {
-            h = dropout.apply(layer.forward(h, steps, state), 1 + number as u64);
+        let mut h = dropout.apply(x, steps, 0);
+        for (number, (layer, state)) in (1..).zip(self.layers.iter().zip(states)) {
+            let mask = dropout.recurrent(state.h.len(), number);
+            h = dropout.apply(layer.forward(h, steps, state, &mask), steps, number);
         }
         match &self.projection {
             Some(projection) => h.matmul(projection.val()),

@@ -29,13 +29,19 @@ pub enum Error {
     },
     /// The loss or the gradient is no longer finite.
     #[error(
-        "training diverged: the {what} is not finite at step {step}; the last checkpoint is kept. A lower \
-         `optimizer.learning_rate` or `optimizer.clip_norm` may help"
+        "training diverged: the {what} is not finite at step {step}. A lower `optimizer.learning_rate`, a lower \
+         `optimizer.clip_norm` or a longer warm-up (`optimizer.warmup_steps`) may help"
     )]
     Diverged {
         /// `loss`, `gradient` or `embedding`.
         what: &'static str,
         /// Step, counted from 1.
+        step: u64,
+    },
+    /// The trainer was asked to stop, and stored its state.
+    #[error("interrupted after step {step}")]
+    Interrupted {
+        /// Steps done.
         step: u64,
     },
 }
@@ -59,7 +65,18 @@ impl Error {
                     )
             ),
             Self::Training(error) => error.is_bad_input(),
-            Self::Diverged { .. } => false,
+            Self::Diverged { .. } | Self::Interrupted { .. } => false,
+        }
+    }
+
+    /// The same error, but that a query or a row that is not finite means that the run diverged at `step`.
+    pub(crate) fn at_step(self, step: u64) -> Self {
+        use rf_sampling::Error as Sampling;
+        match self {
+            Self::Softmax(rf_softmax::Error::Sampler(Sampling::BadQuery | Sampling::NotFinite(_))) => {
+                Self::Diverged { what: "embedding", step }
+            }
+            other => other,
         }
     }
 }

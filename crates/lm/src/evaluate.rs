@@ -1,11 +1,12 @@
 //! Exact evaluation, over all classes.
 
+use std::path::Path;
 use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::Device;
 use rf_data::{Batches, IGNORED, Vocabulary};
-use rf_training::RunFolder;
+use rf_training::Stop;
 
 use crate::model::LanguageModel;
 use crate::{Error, Settings, checkpoint};
@@ -23,26 +24,35 @@ pub struct Evaluation {
     pub seconds: f64,
 }
 
-/// Evaluates the checkpoint of a run on a text.
+/// Evaluates the checkpoint at `path` on a text.
+///
+/// Returns the steps of the checkpoint, and the outcome.
 ///
 /// # Errors
 /// [`Error::Training`] if there is no whole checkpoint, [`Error::Softmax`] or [`Error::BadRecord`] if it does not fit the
 /// settings, [`Error::Data`] if the text is too short.
 pub fn evaluate(
     settings: &Settings,
-    folder: &RunFolder,
+    path: &Path,
     vocabulary: &Vocabulary,
     tokens: &[u32],
     device: &Device,
-) -> Result<Evaluation, Error> {
+) -> Result<(u64, Evaluation), Error> {
     let device = device.clone().autodiff();
     let mut model = LanguageModel::new(settings, vocabulary.counts(), &device)?;
-    checkpoint::load_model(&mut model, &folder.checkpoint())?;
-    score(&model, tokens, vocabulary.eos(), settings)
+    let step = checkpoint::load_model(&mut model, path)?.step().unwrap_or_default();
+    let evaluation = score(&model, tokens, vocabulary.eos(), settings, &Stop::default())?;
+    evaluation.map(|evaluation| (step, evaluation)).ok_or(Error::Interrupted { step })
 }
 
-/// Scores every token of a text once under the softmax over all classes.
-pub(crate) fn score(model: &LanguageModel, tokens: &[u32], eos: u32, settings: &Settings) -> Result<Evaluation, Error> {
+/// Scores every token of a text once under the softmax over all classes; `None` if asked to stop before the end.
+pub(crate) fn score(
+    model: &LanguageModel,
+    tokens: &[u32],
+    eos: u32,
+    settings: &Settings,
+    stop: &Stop,
+) -> Result<Option<Evaluation>, Error> {
     let began = Instant::now();
     let batch = settings.train.eval_batch_size.min(tokens.len());
     let batches = Batches::new(tokens, eos, batch, settings.train.bptt)?;
@@ -50,11 +60,15 @@ pub(crate) fn score(model: &LanguageModel, tokens: &[u32], eos: u32, settings: &
     let mut states = model.start(batch);
     let (mut total, mut count) = (0.0, 0);
     for window in batches.iter() {
+        if stop.is_requested() {
+            return Ok(None);
+        }
         let h = model.queries(&encoder, &window, &mut states)?;
         let nll = evaluator.nll(h, &window.targets)?;
         total += nll.iter().map(|&nll| f64::from(nll)).sum::<f64>();
         count += window.targets.iter().filter(|&&target| target != IGNORED).count();
     }
     let nll_nats = total / count as f64;
-    Ok(Evaluation { nll_nats, perplexity: nll_nats.exp(), tokens: count, seconds: began.elapsed().as_secs_f64() })
+    let (perplexity, seconds) = (nll_nats.exp(), began.elapsed().as_secs_f64());
+    Ok(Some(Evaluation { nll_nats, perplexity, tokens: count, seconds }))
 }

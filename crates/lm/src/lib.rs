@@ -15,7 +15,7 @@
 //! use rf_data::{DataConfig, SyntheticConfig};
 //! use rf_lm::{ModelConfig, Settings, train};
 //! use rf_softmax::LossConfig;
-//! use rf_training::{OptimizerConfig, RunFolder, TrainConfig};
+//! use rf_training::{OptimizerConfig, RunFolder, Stop, TrainConfig};
 //!
 //! // Twenty steps on generated text: a small model with the default head, RF-softmax.
 //! let text = SyntheticConfig { train_tokens: 20_000, valid_tokens: 500, test_tokens: 500, ..Default::default() };
@@ -29,7 +29,8 @@
 //! };
 //! # let place = tempfile::tempdir()?;
 //! # let path = place.path().join("run");
-//! let summary = train(&settings, &corpus, &RunFolder::create(&path, false)?, &Device::flex(), false)?;
+//! let folder = RunFolder::create(&path, false)?;
+//! let summary = train(&settings, &corpus, &folder, &Device::flex(), false, &Stop::default())?;
 //! assert_eq!(summary.steps, 20);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -45,6 +46,7 @@ mod inspect;
 mod lstm;
 mod lstm_kernel;
 mod model;
+mod optimizer;
 mod train;
 
 pub use config::{ModelConfig, Settings};

@@ -83,15 +83,17 @@ impl Lstm {
         Self { w_x: param(0, w_x, input), w_h: param(1, w_h, hidden), bias: param(2, bias, 1), spare: Spare::default() }
     }
 
-    /// Runs a window of `steps` steps from `state`, which becomes the state after it.
+    /// Runs a window of `steps` steps from `state`, which becomes the state after it. At every step the state is
+    /// multiplied by `mask` before it meets `W_h`, unless that is empty.
     ///
     /// # Shapes
     /// - x: `[T * B, in]`, time-major
+    /// - mask: `[B, H]`, or empty
     /// - output: `[T * B, H]`
     ///
     /// # Panics
     /// If the shapes do not agree.
-    pub fn forward(&self, x: Tensor<2>, steps: usize, state: &mut LstmState) -> Tensor<2> {
+    pub fn forward(&self, x: Tensor<2>, steps: usize, state: &mut LstmState, mask: &[f32]) -> Tensor<2> {
         let [rows, input] = x.dims();
         let hidden = self.w_h.dims()[0];
         let shape = Shape { steps, batch: rows / steps, input, hidden };
@@ -99,7 +101,7 @@ impl Lstm {
         let [x, w_x, w_h, bias] = parents.each_ref().map(|parent| to_vec(parent.clone()));
         let mut pass_memory = self.spare.take();
         let weights = Weights { w_x: &w_x, w_h: &w_h, bias: &bias };
-        let pass = forward(shape, weights, &x, (&state.h, &state.c), &mut pass_memory.trace);
+        let pass = forward(shape, weights, &x, (&state.h, &state.c), mask, &mut pass_memory.trace);
         state.h.copy_from_slice(&pass.h[(steps - 1) * shape.batch * hidden..]);
         state.c = pass.last_cell;
         // The kernel's backward pass writes over the trace, so it runs once.
@@ -133,7 +135,8 @@ mod tests {
             Tensor::<2>::from_data(TensorData::new(values, [8, 5]), device).require_grad()
         };
         let (first, second) = (x(0.0), x(1.0));
-        let h = lstm.forward(first.clone(), 4, &mut state) + lstm.forward(second.clone(), 4, &mut state) * 2.0;
+        let h =
+            lstm.forward(first.clone(), 4, &mut state, &[]) + lstm.forward(second.clone(), 4, &mut state, &[]) * 2.0;
         let grads = h.sum().backward();
         [first, second, lstm.w_x.val(), lstm.w_h.val(), lstm.bias.val()]
             .map(|tensor| to_vec(tensor.grad(&grads).unwrap()))

@@ -1,7 +1,8 @@
 //! One LSTM layer over a whole sequence on the host: forward, and the backward pass written by hand.
 //!
 //! `[i f g o] = x_t W_x + h_{t-1} W_h + b`, `c_t = σ(f) c_{t-1} + σ(i) tanh(g)`, `h_t = σ(o) tanh(c_t)`: the equations
-//! and the gate order of PyTorch's `nn.LSTM`, with one bias. Buffers are time-major: row `t * B + b`.
+//! and the gate order of PyTorch's `nn.LSTM`, with one bias. Buffers are time-major: row `t * B + b`. With recurrent
+//! dropout `h_{t-1}` is multiplied by one mask at all steps (Gal & Ghahramani 2016, arXiv 1512.05287, eq. 7).
 //!
 //! The recurrence never mixes two sequences of a batch. So the batch is cut into chunks of rows, and one thread takes a
 //! chunk through all steps without waiting for another. Every cut depends on the shape alone, never on the number of
@@ -62,8 +63,10 @@ pub(crate) struct Trace {
     gates: Vec<f32>,
     /// The cells before each step and after the last, `[(T + 1) * B, H]`.
     cells: Vec<f32>,
-    /// The state before each step, `[T * B, H]`.
+    /// The state before each step, as it enters the product, `[T * B, H]`.
     states: Vec<f32>,
+    /// What the state is multiplied by on its way to the next step, `[B, H]`; empty where it is left alone.
+    mask: Vec<f32>,
     /// The transpose of `w_h`, its rows padded to a multiple of [`LANES`].
     w_back: Vec<f32>,
 }
@@ -77,11 +80,12 @@ pub(crate) struct Gradients {
     pub bias: Vec<f32>,
 }
 
-/// Runs the layer from the state `h0` and the cells `c0`.
+/// Runs the layer from the state `h0` and the cells `c0`, the state multiplied by `mask` before every step.
 ///
 /// # Shapes
 /// - x: `[T * B, input]`
 /// - h0, c0: `[B, H]`
+/// - mask: `[B, H]`, or empty for none
 ///
 /// # Panics
 /// If a size is zero or a slice does not have the length that `shape` asks for.
@@ -90,23 +94,27 @@ pub(crate) fn forward(
     weights: Weights<'_>,
     x: &[f32],
     (h0, c0): (&[f32], &[f32]),
+    mask: &[f32],
     trace: &mut Trace,
 ) -> Forward {
     let Shape { steps, batch, hidden, .. } = shape;
     shape.check(weights, x);
     assert_eq!([h0.len(), c0.len()], [batch * hidden; 2], "h0 and c0 of [{batch}, {hidden}]");
+    assert!(mask.is_empty() || mask.len() == h0.len(), "a mask of [{batch}, {hidden}]");
     let rows = steps * batch;
     trace.open = Some(shape);
     trace.gates.resize(rows * 4 * hidden, 0.0);
     trace.cells.resize((rows + batch) * hidden, 0.0);
     trace.states.resize(rows * hidden, 0.0);
     trace.cells[..c0.len()].copy_from_slice(c0);
-    trace.states[..h0.len()].copy_from_slice(h0);
+    trace.mask.clear();
+    trace.mask.extend_from_slice(mask);
+    copy_masked(&mut trace.states[..h0.len()], h0, mask);
     let mut h = vec![0.0; rows * hidden];
     // One way into the thread pool, not one for each parallel loop.
     rayon::scope(|_| {
         input_side(shape, weights, x, &mut trace.gates);
-        Chunk::split(shape, trace, &mut h).into_par_iter().for_each(|chunk| chunk.run(weights, hidden));
+        Chunk::split(shape, trace, mask, &mut h).into_par_iter().for_each(|chunk| chunk.run(weights, hidden));
     });
     Forward { h, last_cell: trace.cells[rows * hidden..].to_vec() }
 }
@@ -181,16 +189,18 @@ struct Chunk<'a> {
     cells: Vec<&'a mut [f32]>,
     states: Vec<&'a mut [f32]>,
     h: Vec<&'a mut [f32]>,
+    mask: &'a [f32],
 }
 
 impl<'a> Chunk<'a> {
-    fn split(shape: Shape, trace: &'a mut Trace, h: &'a mut [f32]) -> Vec<Self> {
+    fn split(shape: Shape, trace: &'a mut Trace, mask: &'a [f32], h: &'a mut [f32]) -> Vec<Self> {
         let gates = by_chunk(&mut trace.gates, shape, 4 * shape.hidden).into_iter();
         let cells = by_chunk(&mut trace.cells, shape, shape.hidden).into_iter();
         let states = by_chunk(&mut trace.states, shape, shape.hidden).into_iter();
         let h = by_chunk(h, shape, shape.hidden).into_iter();
-        let all = gates.zip(cells).zip(states).zip(h);
-        all.map(|(((gates, cells), states), h)| Chunk { gates, cells, states, h }).collect()
+        let all = gates.zip(cells).zip(states).zip(h).enumerate();
+        let mask = |index| mask_of(shape, mask, index);
+        all.map(|(index, (((gates, cells), states), h))| Chunk { gates, cells, states, h, mask: mask(index) }).collect()
     }
 
     fn run(mut self, weights: Weights<'_>, hidden: usize) {
@@ -204,7 +214,7 @@ impl<'a> Chunk<'a> {
                 activate(gates, weights.bias, old, new, h);
             }
             if let Some(next) = self.states.get_mut(t + 1) {
-                next.copy_from_slice(h);
+                copy_masked(next, h, self.mask);
             }
         }
     }
@@ -212,11 +222,14 @@ impl<'a> Chunk<'a> {
 
 /// The sequential part of the backward pass, chunk by chunk: gates become gradients, and their sum that of the bias.
 fn recurrence_back(shape: Shape, trace: &mut Trace, grad_h: &[f32], grad_bias: &mut [f32]) {
-    let Trace { gates, cells, w_back, .. } = trace;
+    let Trace { gates, cells, w_back, mask, .. } = trace;
     let chunks: Vec<_> = by_chunk(gates, shape, 4 * shape.hidden).into_iter().enumerate().collect();
     let parts: Vec<_> = chunks
         .into_par_iter()
-        .map(|(index, gates)| chunk_back(shape, index * shape.chunk_rows(), gates, cells, grad_h, w_back))
+        .map(|(index, gates)| {
+            let mask = mask_of(shape, mask, index);
+            chunk_back(shape, index * shape.chunk_rows(), gates, cells, mask, grad_h, w_back)
+        })
         .collect();
     parts.iter().for_each(|part| add_rows(grad_bias, part));
 }
@@ -227,6 +240,7 @@ fn chunk_back(
     first: usize,
     gates: Vec<&mut [f32]>,
     cells: &[f32],
+    mask: &[f32],
     grad_h: &[f32],
     w_back: &[f32],
 ) -> Vec<f32> {
@@ -246,9 +260,24 @@ fn chunk_back(
         if t > 0 {
             let (grad, w_back) = (Matrix::new(gates, rows, wide), Matrix::new(w_back, wide, padded));
             matmul(&mut carried, padded, 0.0, grad, w_back, Threads::One);
+            carried.chunks_exact_mut(padded).zip(mask.chunks_exact(hidden)).for_each(|(row, mask)| {
+                row.iter_mut().zip(mask).for_each(|(carried, keep)| *carried *= keep);
+            });
         }
     }
     bias
+}
+
+/// The rows of a mask that belong to a chunk.
+fn mask_of(shape: Shape, mask: &[f32], chunk: usize) -> &[f32] {
+    let rows = shape.chunk_rows() * shape.hidden;
+    mask.chunks(rows).nth(chunk).unwrap_or(&[])
+}
+
+/// Copies a state, multiplied by `mask` unless that is empty.
+fn copy_masked(to: &mut [f32], from: &[f32], mask: &[f32]) {
+    to.copy_from_slice(from);
+    to.iter_mut().zip(mask).for_each(|(value, keep)| *value *= keep);
 }
 
 /// The rows of a time-major buffer by chunk of the batch, and then by step.
@@ -263,85 +292,4 @@ fn by_chunk(buffer: &mut [f32], shape: Shape, width: usize) -> Vec<Vec<&mut [f32
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn golden(name: &str) -> Vec<f32> {
-        let file: serde_json::Value = serde_json::from_str(include_str!("../tests/golden/lstm.json")).unwrap();
-        file[name].as_array().unwrap().iter().map(|value| value.as_f64().unwrap() as f32).collect()
-    }
-
-    fn noise(len: usize, from: usize, size: f32) -> Vec<f32> {
-        (from..from + len).map(|i| size * (i as f32 * 1.618).sin() * (i as f32 * 0.0271).cos()).collect()
-    }
-
-    /// x, w_x, w_h, bias, h0, c0, grad_h of any shape.
-    fn problem(shape: Shape) -> [Vec<f32>; 7] {
-        let Shape { steps, batch, input, hidden } = shape;
-        let (rows, state) = (steps * batch, batch * hidden);
-        let sizes = [rows * input, input * 4 * hidden, hidden * 4 * hidden, 4 * hidden, state, state, rows * hidden];
-        std::array::from_fn(|at| noise(sizes[at], 1000 * at, if at == 1 || at == 2 { 0.3 } else { 1.0 }))
-    }
-
-    fn run(shape: Shape, [x, w_x, w_h, bias, h0, c0, grad_h]: &[Vec<f32>; 7]) -> [Vec<f32>; 6] {
-        let weights = Weights { w_x, w_h, bias };
-        // A trace that has served before: what it holds must not matter.
-        let used = vec![f32::NAN; 100];
-        let [gates, cells, states, w_back] = [used.clone(), used.clone(), used.clone(), used];
-        let mut trace = Trace { open: None, gates, cells, states, w_back };
-        let Forward { h, last_cell } = forward(shape, weights, x, (h0, c0), &mut trace);
-        let grads = backward(weights, x, &mut trace, grad_h);
-        [h, last_cell, grads.x, grads.w_x, grads.w_h, grads.bias]
-    }
-
-    #[test]
-    fn outputs_and_gradients_are_those_of_pytorch() {
-        let shape = Shape { steps: 4, batch: 3, input: 5, hidden: 6 };
-        let got = run(shape, &["x", "w_x", "w_h", "bias", "h0", "c0", "grad_h"].map(golden));
-        let names = ["h", "last_cell", "grad_x", "grad_w_x", "grad_w_h", "grad_bias"];
-        for (name, got) in names.iter().zip(got) {
-            let want = golden(name);
-            assert_eq!(got.len(), want.len(), "{name}");
-            let worst = got.iter().zip(&want).map(|(got, want)| (got - want).abs()).fold(0.0, f32::max);
-            assert!(worst < 1e-5, "{name} is off by {worst}");
-        }
-    }
-
-    #[test]
-    fn gradients_agree_with_finite_differences() {
-        let shape = Shape { steps: 3, batch: 13, input: 2, hidden: 3 };
-        let problem = problem(shape);
-        let loss = |problem: &[Vec<f32>; 7]| -> f64 {
-            let [h, ..] = run(shape, problem);
-            h.iter().zip(&problem[6]).map(|(h, weight)| f64::from(*h) * f64::from(*weight)).sum()
-        };
-        let grads = run(shape, &problem);
-        for (part, grad) in grads[2..].iter().enumerate() {
-            for at in 0..grad.len() {
-                let moved = [1e-2, -1e-2].map(|step| {
-                    let mut problem = problem.clone();
-                    problem[part][at] += step;
-                    loss(&problem)
-                });
-                let slope = (moved[0] - moved[1]) / 2e-2;
-                let error = (slope - f64::from(grad[at])).abs();
-                assert!(error < 1e-3 * (1.0 + slope.abs()), "part {part}, element {at}: {slope} and {}", grad[at]);
-            }
-        }
-    }
-
-    #[test]
-    fn results_do_not_depend_on_the_number_of_threads() {
-        for shape in [
-            Shape { steps: 5, batch: 20, input: 40, hidden: 200 },
-            Shape { steps: 3, batch: 29, input: 200, hidden: 50 },
-        ] {
-            let problem = problem(shape);
-            let [one, two, five] = [1, 2, 5].map(|threads| {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-                pool.install(|| run(shape, &problem)).map(|part| part.into_iter().map(f32::to_bits).collect::<Vec<_>>())
-            });
-            assert!(one == two && one == five, "{shape:?}");
-        }
-    }
-}
+mod tests;

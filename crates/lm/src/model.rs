@@ -84,7 +84,7 @@ impl LanguageModel {
     /// Loss of a training window.
     pub fn loss(&self, window: &Window, states: &mut [LstmState], dropout: Dropout) -> Result<Pass, Error> {
         let (unique, word_rows) = self.gather(window, &self.device)?;
-        let x = embed(word_rows.clone(), unique.positions, self.config.embedding);
+        let x = embed(dropout.words(word_rows.clone()), unique.positions, self.config.embedding);
         let h = self.encoder.forward(x, window.steps, states, dropout);
         let output = self.head.forward_ids(h, &window.targets)?;
         Ok(Pass { output, word_ids: unique.ids, word_rows })

@@ -4,7 +4,9 @@ use burn::tensor::Device;
 use rf_data::{Corpus, DataConfig, SyntheticConfig};
 use rf_lm::{Error, ModelConfig, Settings, train};
 use rf_softmax::{Estimator, LeafLaw, LossConfig, LossKind, RffConfig, RowOptimizer, SamplerConfig};
-use rf_training::{OptimizerConfig, OptimizerKind, RunFolder, Score, Summary, TrainConfig};
+use rf_training::{
+    Cosine, OptimizerConfig, OptimizerKind, Plateau, RunFolder, ScheduleConfig, Score, Stop, Summary, TrainConfig,
+};
 
 /// A language of some 80 words.
 fn corpus() -> Corpus {
@@ -36,7 +38,7 @@ fn settings() -> Settings {
 fn run(settings: &Settings, corpus: &Corpus) -> Result<Summary, Error> {
     let place = tempfile::tempdir().unwrap();
     let folder = RunFolder::create(&place.path().join("run"), false).unwrap();
-    train(settings, corpus, &folder, &Device::flex(), false)
+    train(settings, corpus, &folder, &Device::flex(), false, &Stop::default())
 }
 
 fn perplexity(summary: &Summary) -> f64 {
@@ -57,6 +59,12 @@ fn every_variant_learns() {
         ("two layers", |s| s.model.layers = 2),
         ("a projection", |s| s.model.projection = Some(16)),
         ("no dropout", |s| s.model.dropout = 0.0),
+        ("variational dropout", |s| (s.model.dropout, s.model.variational, s.model.layers) = (0.2, true, 2)),
+        ("recurrent and word dropout", |s| (s.model.recurrent_dropout, s.model.word_dropout) = (0.2, 0.1)),
+        ("tied, word dropout", |s| (s.model.tied, s.model.word_dropout) = (true, 0.1)),
+        ("cosine after a warm-up", |s| schedule(s, ScheduleConfig::Cosine(Cosine { final_fraction: 0.1 }))),
+        ("plateau after a warm-up", |s| schedule(s, ScheduleConfig::Plateau(Plateau::default()))),
+        ("weight decay", |s| s.optimizer.weight_decay = 1e-5),
         ("full", |s| s.loss.kind = LossKind::Full),
         ("uniform", |s| s.loss.sampler = SamplerConfig::Uniform {}),
         ("exp", |s| s.loss.sampler = SamplerConfig::Exp {}),
@@ -78,6 +86,11 @@ fn every_variant_learns() {
         let score = perplexity(&run(&settings, &corpus).unwrap());
         assert!(score < 0.95 * unigram, "{name}: perplexity {score}, best unigram {unigram}");
     }
+}
+
+fn schedule(settings: &mut Settings, schedule: ScheduleConfig) {
+    (settings.optimizer.schedule, settings.optimizer.warmup_steps) = (schedule, 30);
+    settings.train.evaluate_every = Some(60);
 }
 
 fn leaves(settings: &mut Settings, leaf_law: LeafLaw, prior: f32) {
