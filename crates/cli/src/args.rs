@@ -21,7 +21,7 @@ pub struct Args {
 pub enum Command {
     /// Train a model as an experiment file says.
     Train(TrainArgs),
-    /// Evaluate the latest checkpoint of a run over all classes.
+    /// Evaluate a checkpoint of a run over all classes.
     Eval(EvalArgs),
 }
 
@@ -30,7 +30,8 @@ pub enum Command {
 pub struct TrainArgs {
     /// The experiment file.
     pub config: PathBuf,
-    /// Change a setting of the file, for example `--set train.epochs=2`; can be given many times, the last one wins.
+    /// Change a setting of the file, for example `--set train.epochs=2`, or take it away, `--set optimizer.clip_norm=none`;
+    /// can be given many times, the last one wins.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<Override>,
     /// Where to keep the run [default: runs/NAME for NAME.toml].
@@ -39,7 +40,8 @@ pub struct TrainArgs {
     /// Where to compute.
     #[arg(long, value_enum, default_value_t)]
     pub device: DeviceChoice,
-    /// Go on with the run in the folder from its checkpoint; a folder without a run begins one.
+    /// Go on with the run in the folder from its checkpoint; a folder without a run begins one. Learning rate, schedule,
+    /// clipping, intervals and patience may be others than before, and the length greater.
     #[arg(long)]
     pub resume: bool,
     /// Threads to compute with [default: one for each core].
@@ -55,12 +57,27 @@ pub struct EvalArgs {
     /// Which part of the data to evaluate on.
     #[arg(long, value_enum, default_value_t)]
     pub split: Split,
+    /// Which checkpoint to evaluate [default: the best by validation where it is kept, else the latest].
+    #[arg(long, value_enum)]
+    pub checkpoint: Option<CheckpointChoice>,
     /// Print one JSON object on the standard output and nothing else there.
     #[arg(long)]
     pub json: bool,
     /// Where to compute.
     #[arg(long, value_enum, default_value_t)]
     pub device: DeviceChoice,
+    /// Threads to compute with [default: one for each core].
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// Which checkpoint of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CheckpointChoice {
+    /// The one with the best validation.
+    Best,
+    /// The one that a resumed run goes on from.
+    Latest,
 }
 
 /// Where to compute.
@@ -113,9 +130,10 @@ mod tests {
         let text = "rfs train a.toml --set seed=3 --set loss.kind=full --run r --device cuda --resume --threads 2";
         let Command::Train(args) = Args::parse_from(text.split(' ')).command else { panic!("not train") };
         assert_eq!((args.set.len(), args.device, args.resume), (2, DeviceChoice::Cuda, true));
-        let text = "rfs eval r --split valid --json --device ndarray";
+        let text = "rfs eval r --split valid --json --device ndarray --checkpoint latest --threads 3";
         let Command::Eval(args) = Args::parse_from(text.split(' ')).command else { panic!("not eval") };
         assert_eq!((args.split, args.json, args.device), (Split::Valid, true, DeviceChoice::Ndarray));
+        assert_eq!((args.checkpoint, args.threads), (Some(CheckpointChoice::Latest), NonZeroUsize::new(3)));
     }
 
     #[test]

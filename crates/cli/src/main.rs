@@ -9,7 +9,9 @@ mod device;
 mod document;
 mod exit;
 mod experiment;
+mod interrupt;
 mod plan;
+mod resume;
 mod runs;
 
 use std::process::ExitCode;
@@ -43,6 +45,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
             commands::train::run(&plan, &folder, &device, args.resume)
         }
         Command::Eval(args) => {
+            device::limit_threads(args.threads)?;
             let device = device::choose(args.device)?;
             let (plan, folder) = runs::open_for_reading(&args.run)?;
             commands::eval::run(&plan, &folder, &device, args)

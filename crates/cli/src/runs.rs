@@ -6,7 +6,7 @@ use rf_training::{Error, RunFolder};
 
 use crate::args::TrainArgs;
 use crate::exit::{OrBadInput, bad_input};
-use crate::plan::Plan;
+use crate::plan::{Differences, Plan};
 
 /// The folder that `rfs train` works in, with `plan` stored in it.
 ///
@@ -21,7 +21,7 @@ pub fn open_for_training(args: &TrainArgs, plan: &Plan) -> anyhow::Result<RunFol
         other => other?,
     };
     if folder.holds_a_run() {
-        refuse_another_plan(plan, &Plan::load(&folder)?, &folder)?;
+        compare_plans(plan, &Plan::load(&folder)?, &folder)?;
     }
     plan.save(&folder)?;
     Ok(folder)
@@ -38,15 +38,19 @@ fn default_folder(config: &Path) -> PathBuf {
     Path::new("runs").join(config.file_stem().unwrap_or(config.as_os_str()))
 }
 
-fn refuse_another_plan(plan: &Plan, saved: &Plan, folder: &RunFolder) -> anyhow::Result<()> {
-    let differences = plan.differences(saved)?;
-    if differences.is_empty() {
-        return Ok(());
+/// Refuses a plan that does not continue the `saved` one, and tells what it changes if it does.
+fn compare_plans(plan: &Plan, saved: &Plan, folder: &RunFolder) -> anyhow::Result<()> {
+    let Differences { allowed, refused } = plan.differences(saved)?;
+    let path = folder.path().display();
+    if !refused.is_empty() {
+        let refused = refused.join("; ");
+        let message = format!("{path} holds a run with another plan, which cannot be resumed with this one: {refused}");
+        return Err(bad_input(message));
     }
-    let (path, differences) = (folder.path().display(), differences.join("; "));
-    Err(bad_input(format!(
-        "{path} holds a run with another plan, which cannot be resumed with this one: {differences}"
-    )))
+    if !allowed.is_empty() {
+        eprintln!("changed for the rest of the run in {path}: {}", allowed.join("; "));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

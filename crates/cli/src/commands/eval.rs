@@ -1,19 +1,19 @@
 //! `rfs eval`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use rf_data::Vocabulary;
 use rf_lm::Evaluation;
-use rf_training::RunFolder;
+use rf_training::{Checkpoint, RunFolder};
 use serde::Serialize;
 
 use super::{of_trainer, report};
-use crate::args::{EvalArgs, Split};
+use crate::args::{CheckpointChoice, EvalArgs, Split};
 use crate::exit::OrBadInput;
 use crate::plan::Plan;
 
-/// Evaluates the latest checkpoint over all classes and tells the outcome.
+/// Evaluates a checkpoint over all classes and tells the outcome.
 pub fn run(plan: &Plan, folder: &RunFolder, device: &Device, args: &EvalArgs) -> anyhow::Result<()> {
     let vocabulary = Vocabulary::load(&folder.vocabulary()).or_bad_input()?;
     let split = match args.split {
@@ -21,10 +21,23 @@ pub fn run(plan: &Plan, folder: &RunFolder, device: &Device, args: &EvalArgs) ->
         Split::Test => rf_data::Split::Test,
     };
     let tokens = plan.data.split(split, &vocabulary, &rf_data::data_root(), plan.seed).or_bad_input()?;
-    let evaluation = of_trainer(rf_lm::evaluate(&plan.settings(), folder, &vocabulary, &tokens, device))?;
-    let outcome = Outcome::new(&args.run, args.split, &evaluation);
+    let path = checkpoint(folder, args.checkpoint)?;
+    let (step, evaluation) = of_trainer(rf_lm::evaluate(&plan.settings(), &path, &vocabulary, &tokens, device))?;
+    let outcome = Outcome::new(&args.run, args.split, step, &evaluation);
     println!("{}", if args.json { serde_json::to_string(&outcome)? } else { outcome.in_words() });
     Ok(())
+}
+
+/// The checkpoint asked for; if none was, the one that the summary scores.
+fn checkpoint(folder: &RunFolder, choice: Option<CheckpointChoice>) -> anyhow::Result<PathBuf> {
+    let latest = Checkpoint::open(&folder.checkpoint()).or_bad_input()?;
+    let latest_is_best = latest.history().best().is_some_and(|best| Some(best.step) == latest.step());
+    Ok(match choice {
+        Some(CheckpointChoice::Latest) => folder.checkpoint(),
+        Some(CheckpointChoice::Best) if !latest_is_best => folder.best(),
+        None if !latest_is_best && folder.best().exists() => folder.best(),
+        Some(CheckpointChoice::Best) | None => folder.checkpoint(),
+    })
 }
 
 /// What `--json` prints.
@@ -32,6 +45,8 @@ pub fn run(plan: &Plan, folder: &RunFolder, device: &Device, args: &EvalArgs) ->
 struct Outcome<'a> {
     run: &'a Path,
     split: &'static str,
+    /// Steps of the checkpoint.
+    step: u64,
     metric: &'static str,
     value: f64,
     nll_nats: f64,
@@ -40,15 +55,17 @@ struct Outcome<'a> {
 }
 
 impl<'a> Outcome<'a> {
-    fn new(run: &'a Path, split: Split, evaluation: &Evaluation) -> Self {
+    fn new(run: &'a Path, split: Split, step: u64, evaluation: &Evaluation) -> Self {
         let Evaluation { nll_nats, perplexity: value, tokens, seconds } = *evaluation;
-        Self { run, split: split.name(), metric: "perplexity", value, nll_nats, tokens, seconds }
+        Self { run, split: split.name(), step, metric: "perplexity", value, nll_nats, tokens, seconds }
     }
 
     fn in_words(&self) -> String {
-        let Self { split, metric, value, nll_nats, seconds, .. } = self;
+        let Self { split, step, metric, value, nll_nats, seconds, .. } = self;
         let tokens = report::grouped(self.tokens as u64);
-        format!("{split} {metric} {value:.2} ({nll_nats:.4} nats a token, {tokens} tokens, {seconds:.1} s)")
+        format!(
+            "{split} {metric} {value:.2} ({nll_nats:.4} nats a token, {tokens} tokens, {seconds:.1} s) at step {step}"
+        )
     }
 }
 
@@ -59,9 +76,12 @@ mod tests {
     #[test]
     fn an_outcome_is_told_in_words_and_in_json() {
         let evaluation = Evaluation { nll_nats: 4.815_9, perplexity: 123.45, tokens: 82_430, seconds: 3.2 };
-        let outcome = Outcome::new(Path::new("runs/a"), Split::Test, &evaluation);
-        assert_eq!(outcome.in_words(), "test perplexity 123.45 (4.8159 nats a token, 82,430 tokens, 3.2 s)");
-        let wanted = r#"{"run":"runs/a","split":"test","metric":"perplexity","value":123.45,"nll_nats":4.8159,"tokens":82430,"seconds":3.2}"#;
+        let outcome = Outcome::new(Path::new("runs/a"), Split::Test, 400, &evaluation);
+        assert_eq!(
+            outcome.in_words(),
+            "test perplexity 123.45 (4.8159 nats a token, 82,430 tokens, 3.2 s) at step 400"
+        );
+        let wanted = r#"{"run":"runs/a","split":"test","step":400,"metric":"perplexity","value":123.45,"nll_nats":4.8159,"tokens":82430,"seconds":3.2}"#;
         assert_eq!(serde_json::to_string(&outcome).unwrap(), wanted);
     }
 }

@@ -1,8 +1,9 @@
 //! What `rfs train` tells before and after: the plan in short, and the outcome.
 
 use rf_data::{Batches, Corpus, DataConfig, Known};
+use rf_lm::ModelConfig;
 use rf_softmax::{LossKind, SamplerConfig};
-use rf_training::{Length, OptimizerConfig, RunFolder, ScheduleConfig, Score, Summary};
+use rf_training::{Cosine, Length, OptimizerConfig, Plateau, RunFolder, ScheduleConfig, Score, StepDecay, Summary};
 
 use crate::exit::OrBadInput;
 use crate::plan::Plan;
@@ -36,9 +37,12 @@ pub fn after(summary: &Summary, known: Option<&Known>, folder: &RunFolder) -> St
         .peak_memory_bytes
         .map_or(String::new(), |bytes| format!(", at most {} MiB of memory", grouped(bytes.div_ceil(1 << 20))));
     let path = folder.path().display();
+    let early = if summary.stopped_early { ", fewer than planned, since validation no longer improved," } else { "" };
+    let scored = summary.scored_step.filter(|step| *step != summary.steps);
+    let scored = scored.map_or(String::new(), |step| format!(" of the best model, after step {}", grouped(step)));
     let lines = [
-        format!("valid perplexity {valid}, test perplexity {test}"),
-        format!("{steps} steps in {:.1} s, {rate} tokens a second{memory}", summary.train_seconds),
+        format!("valid perplexity {valid}, test perplexity {test}{scored}"),
+        format!("{steps} steps{early} in {:.1} s, {rate} tokens a second{memory}", summary.train_seconds),
         format!("the run is in {path}; to evaluate it again: rfs eval {path}"),
     ];
     format!("{table}{}\n", lines.join("\n"))
@@ -67,8 +71,15 @@ fn model(plan: &Plan, n: usize) -> String {
     let words = if model.tied { "rows of the classes".into() } else { format!("{n} × {} words", model.embedding) };
     let plural = if model.layers == 1 { "" } else { "s" };
     let projection = model.projection.map_or(String::new(), |width| format!(", projection to {width}"));
-    let (layers, hidden, dropout) = (model.layers, model.hidden, model.dropout);
-    format!("{words}, {layers} LSTM layer{plural} of {hidden}{projection}, {n} × {d} classes, dropout {dropout}")
+    let (layers, hidden, dropout) = (model.layers, model.hidden, dropout(model));
+    format!("{words}, {layers} LSTM layer{plural} of {hidden}{projection}, {n} × {d} classes, {dropout}")
+}
+
+fn dropout(model: &ModelConfig) -> String {
+    let kind = if model.variational && model.dropout > 0.0 { "variational dropout" } else { "dropout" };
+    let more = [(model.recurrent_dropout, "of states"), (model.word_dropout, "of words")];
+    let more = more.iter().filter(|(share, _)| *share > 0.0).map(|(share, what)| format!(", {share} {what}"));
+    format!("{kind} {}{}", model.dropout, more.collect::<String>())
 }
 
 fn loss(plan: &Plan) -> String {
@@ -86,14 +97,29 @@ fn loss(plan: &Plan) -> String {
 }
 
 fn optimizer(optimizer: &OptimizerConfig) -> String {
-    let OptimizerConfig { kind, learning_rate, clip_norm, schedule, .. } = optimizer;
+    let OptimizerConfig { kind, learning_rate, clip_norm, weight_decay, schedule, .. } = optimizer;
     let rows = optimizer.row_rule();
     let clip = clip_norm.map_or(String::new(), |norm| format!(", gradients clipped at norm {norm}"));
-    let schedule = match schedule {
-        ScheduleConfig::Constant {} => String::new(),
-        ScheduleConfig::Step { from_epoch, factor } => format!(", times {factor} an epoch from epoch {from_epoch} on"),
+    let warmup = match optimizer.warmup_steps {
+        0 => String::new(),
+        steps => format!(" after {} steps of warm-up", grouped(steps)),
     };
-    format!("{kind:?} and {rows:?} for rows, learning rate {learning_rate}{schedule}{clip}")
+    let decay = if *weight_decay > 0.0 { format!(", weight decay {weight_decay}") } else { String::new() };
+    let schedule = self::schedule(schedule);
+    format!("{kind:?} and {rows:?} for rows, learning rate {learning_rate}{warmup}{schedule}{clip}{decay}")
+}
+
+fn schedule(schedule: &ScheduleConfig) -> String {
+    match schedule {
+        ScheduleConfig::Constant {} => String::new(),
+        ScheduleConfig::Step(StepDecay { from_epoch, factor }) => {
+            format!(", times {factor} an epoch from epoch {from_epoch} on")
+        }
+        ScheduleConfig::Plateau(Plateau { factor, patience, .. }) => {
+            format!(", times {factor} after {patience} validations without improvement")
+        }
+        ScheduleConfig::Cosine(Cosine { final_fraction }) => format!(", by a cosine to {final_fraction} of it"),
+    }
 }
 
 fn length(plan: &Plan, epoch: u64) -> String {
@@ -103,7 +129,11 @@ fn length(plan: &Plan, epoch: u64) -> String {
     };
     let (batch, bptt) = (plan.train.batch_size, plan.train.bptt);
     let tokens = grouped((batch * bptt) as u64);
-    format!("{} steps of {batch} × {bptt} = {tokens} tokens, {} an epoch", grouped(steps), grouped(epoch))
+    let early = plan
+        .train
+        .patience
+        .map_or(String::new(), |patience| format!("; fewer if {patience} validations in a row bring no improvement"));
+    format!("{} steps of {batch} × {bptt} = {tokens} tokens, {} an epoch{early}", grouped(steps), grouped(epoch))
 }
 
 fn compared(known: &Known, model: Option<f64>) -> String {
@@ -172,6 +202,22 @@ mod tests {
     }
 
     #[test]
+    fn schedules_dropouts_and_early_stopping_are_told() {
+        let plan = |overrides: &[&str]| plan(&[overrides, &["data.kind=synthetic"]].concat());
+        let told = |overrides: &[&str]| optimizer(&plan(overrides).optimizer);
+        let schedule = "optimizer.schedule={kind='plateau', factor=0.25, patience=2}";
+        let wanted = "Adam and LazyAdam for rows, learning rate 0.001 after 1,000 steps of warm-up, times 0.25 after 2 \
+                      validations without improvement, weight decay 0.1";
+        assert_eq!(told(&[schedule, "optimizer.warmup_steps=1000", "optimizer.weight_decay=0.1"]), wanted);
+        assert!(told(&["optimizer.schedule.kind=cosine"]).ends_with(", by a cosine to 0 of it"));
+        assert!(
+            length(&plan(&["train.patience=3"]), 5).ends_with("; fewer if 3 validations in a row bring no improvement")
+        );
+        let variational = plan(&["model.variational=true", "model.recurrent_dropout=0.2", "model.word_dropout=0.3"]);
+        assert_eq!(dropout(&variational.model), "variational dropout 0.1, 0.2 of states, 0.3 of words");
+    }
+
+    #[test]
     fn the_outcome_stands_beside_what_can_be_reached() {
         let known = Known { floor: 43.2, best_bigram: 77.0, best_unigram: 767.9 };
         let summary = Summary {
@@ -180,6 +226,8 @@ mod tests {
             sampler: "rff".into(),
             steps: 4_321,
             epochs: 2,
+            stopped_early: false,
+            scored_step: Some(4_321),
             metric: "perplexity".into(),
             valid: Some(Score::Value(51.0)),
             test: Some(Score::Value(52.345)),
@@ -197,5 +245,10 @@ mod tests {
         assert_eq!(lines[6], "4,321 steps in 12.3 s, 81,000 tokens a second, at most 1,536 MiB of memory");
         assert!(lines[7].ends_with(&format!("rfs eval {}", folder.path().display())));
         assert!(after(&summary, None, &folder).starts_with("valid perplexity"));
+        let early = Summary { stopped_early: true, scored_step: Some(1_300), ..summary };
+        let text = after(&early, None, &folder);
+        let wanted = "valid perplexity 51.00, test perplexity 52.34 of the best model, after step 1,300\n\
+                      4,321 steps, fewer than planned, since validation no longer improved, in 12.3 s, ";
+        assert!(text.starts_with(wanted), "{text}");
     }
 }

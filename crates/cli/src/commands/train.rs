@@ -1,19 +1,30 @@
 //! `rfs train`.
 
+use anyhow::bail;
 use burn::tensor::Device;
 use rf_data::{Corpus, Vocabulary};
 use rf_training::RunFolder;
 
 use super::{of_trainer, report};
 use crate::exit::{OrBadInput, bad_input};
+use crate::interrupt::stop_on_signals;
 use crate::plan::Plan;
+use crate::resume::way_on;
 
 /// Trains as `plan` says and tells the outcome.
 pub fn run(plan: &Plan, folder: &RunFolder, device: &Device, resume: bool) -> anyhow::Result<()> {
     let corpus = plan.data.load(&rf_data::data_root(), plan.seed).or_bad_input()?;
     keep_vocabulary(&corpus, folder)?;
     eprint!("{}", report::before(plan, &corpus, folder)?);
-    let summary = of_trainer(rf_lm::train(&plan.settings(), &corpus, folder, device, resume))?;
+    let stop = stop_on_signals()?;
+    let outcome = rf_lm::train(&plan.settings(), &corpus, folder, device, resume, &stop);
+    let summary = match outcome {
+        Err(error) if !error.is_bad_input() => {
+            let way_on = way_on(&error, folder);
+            bail!("{:#}\n{way_on}", anyhow::Error::from(error));
+        }
+        other => of_trainer(other)?,
+    };
     print!("{}", report::after(&summary, corpus.known.as_ref(), folder));
     Ok(())
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use toml::Value;
 use toml::de::ValueDeserializer;
 
-/// One `--set key=value`.
+/// One `--set key=value`. The value `none` takes the key away, so that its default holds; `"none"` is the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Override {
     pub(super) keys: Vec<String>,
@@ -26,6 +26,11 @@ impl FromStr for Override {
 }
 
 impl Override {
+    /// Whether it takes its key away: `--set key=none`.
+    pub(super) fn is_removal(&self) -> bool {
+        self.value == "none"
+    }
+
     /// The value as TOML; what does not begin like a text, a list or a table may also be a bare word.
     pub(super) fn parse(&self) -> Result<Value, String> {
         let text = &self.value;

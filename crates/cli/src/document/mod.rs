@@ -32,6 +32,8 @@ pub struct Document {
     /// The file under the overrides.
     table: Table,
     places: Places,
+    /// Overrides that take a key away.
+    removals: Vec<Override>,
 }
 
 impl Document {
@@ -44,11 +46,17 @@ impl Document {
         let table = DeTable::parse(text).map_err(syntax)?;
         let places = Places::of_file(path.display().to_string(), text, table.get_ref());
         let file: Table = toml::from_str(text).map_err(syntax)?;
-        Ok(Self { table: file.clone(), file, places })
+        Ok(Self { table: file.clone(), file, places, removals: Vec::new() })
     }
 
     /// Lays `change` over the document.
     pub fn set(&mut self, change: &Override) -> anyhow::Result<()> {
+        if change.is_removal() {
+            remove(&mut self.table, &change.keys);
+            self.places.remove(&change.keys);
+            self.removals.push(change.clone());
+            return Ok(());
+        }
         let bad = |message: &str| bad_input(format!("{change}: {message}"));
         let value = change.parse().map_err(|message| bad(&message))?;
         let (last, tables) = change.keys.split_last().ok_or_else(|| bad("there is no key"))?;
@@ -83,6 +91,9 @@ impl Document {
         {
             return Err(self.places.bad(&path.join("."), error.message()));
         }
+        if let Some((change, message)) = self.removals.iter().find_map(|change| self.misses::<T>(change)) {
+            return Err(bad_input(format!("{change}: {message}")));
+        }
         loop {
             let error = match self.table.clone().try_into::<T>() {
                 Ok(value) => return Ok((value, self.places)),
@@ -97,6 +108,20 @@ impl Document {
                 None => return Err(self.places.bad(&table_of(&error), error.message())),
             }
         }
+    }
+
+    /// The message about a key that `change` takes away, if there is no such key at all.
+    fn misses<T: DeserializeOwned>(&self, change: &Override) -> Option<(Override, String)> {
+        let (last, tables) = change.keys.split_last()?;
+        let mut table = self.table.clone();
+        let inner = tables.iter().try_fold(&mut table, |table, key| {
+            table.entry(key).or_insert_with(|| Table::new().into()).as_table_mut()
+        })?;
+        // The key is known if what is wrong with this value is its type.
+        inner.insert(last.clone(), Value::Array(Vec::new()));
+        let message = table.try_into::<T>().err()?.message().to_owned();
+        let unknown = unknown_field(&message)?;
+        change.keys.iter().any(|key| key == unknown).then(|| (change.clone(), message))
     }
 
     /// The key that reading `table` fails at: one that `message` speaks of, and without which it is another message.

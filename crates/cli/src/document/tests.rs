@@ -59,6 +59,25 @@ fn an_override_changes_adds_and_may_be_a_bare_word() {
 }
 
 #[test]
+fn none_takes_a_setting_away() {
+    let whole = read(TEXT, &["train.epochs=none", "loss=none"]).unwrap();
+    assert_eq!((whole.train.epochs, whole.train.rate, whole.loss), (None, 1.0, None));
+    assert_eq!(read(TEXT, &["train.epochs=none", "train.epochs=5"]).unwrap().train.epochs, Some(5));
+    assert_eq!(read(TEXT, &["train.steps=none"]).unwrap().train.epochs, Some(2));
+    assert_eq!(read(TEXT, &["name=\"none\""]).unwrap().name, "none");
+    assert_eq!(message(TEXT, &["name=none"]), "a.toml: missing field `name`");
+}
+
+#[test]
+fn taking_away_a_setting_that_does_not_exist_is_refused() {
+    let wanted = "--set train.rat=none: unknown field `rat`, expected one of `epochs`, `steps`, `rate`";
+    assert_eq!(message(TEXT, &["train.rat=none"]), wanted);
+    assert!(message(TEXT, &["trian.rate=none"]).starts_with("--set trian.rate=none: unknown field `trian`"));
+    let wanted = "--set loss.sampler.featurs=none: unknown field `featurs`, expected `features`";
+    assert_eq!(message(TEXT, &["loss.sampler.featurs=none"]), wanted);
+}
+
+#[test]
 fn steps_replace_epochs_and_the_reverse() {
     let length = |overrides: &[&str]| {
         let train = read(TEXT, overrides).unwrap().train;

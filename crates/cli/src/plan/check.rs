@@ -16,6 +16,7 @@ type Range = (fn(f64) -> bool, &'static str);
 const POSITIVE: Range = (|x| x > 0.0 && x.is_finite(), "it must be positive and finite");
 const NOT_NEGATIVE: Range = (|x| x >= 0.0 && x.is_finite(), "it must be at least 0 and finite");
 const FINITE: Range = (f64::is_finite, "it must be finite");
+const SHARE: Range = (|x| (0.0..=1.0).contains(&x), "it must lie between 0 and 1");
 const PROBABILITY_BELOW_ONE: Range = (|x| (0.0..1.0).contains(&x), "it must be at least 0 and below 1");
 
 /// Refuses values outside their ranges, naming where they were set.
@@ -25,6 +26,7 @@ pub fn check(plan: &Plan, places: &Places) -> anyhow::Result<()> {
     check_model(plan, places)?;
     check_loss(&plan.loss, places)?;
     check_optimizer(&plan.optimizer, places)?;
+    in_range(places, "train.min_improvement", plan.train.min_improvement, SHARE)?;
     match (plan.train.epochs, plan.train.steps) {
         (Some(_), Some(_)) => Err(places.bad("train.steps", "a run has either `epochs` or `steps`, not both")),
         _ => Ok(()),
@@ -43,6 +45,7 @@ fn check_sizes(plan: &Plan, places: &Places) -> anyhow::Result<()> {
         ("loss.sampler.features", rff.map(|rff| rff.features)),
         ("loss.sampler.leaf_size", rff.and_then(|rff| rff.leaf_size)),
         ("train.epochs", train.epochs),
+        ("train.patience", train.patience),
         ("train.batch_size", Some(train.batch_size)),
         ("train.bptt", Some(train.bptt)),
         ("train.eval_batch_size", Some(train.eval_batch_size)),
@@ -84,6 +87,8 @@ fn check_data(data: &DataConfig, places: &Places) -> anyhow::Result<()> {
 fn check_model(plan: &Plan, places: &Places) -> anyhow::Result<()> {
     let model = &plan.model;
     in_range(places, "model.dropout", model.dropout, PROBABILITY_BELOW_ONE)?;
+    in_range(places, "model.recurrent_dropout", model.recurrent_dropout, PROBABILITY_BELOW_ONE)?;
+    in_range(places, "model.word_dropout", model.word_dropout, PROBABILITY_BELOW_ONE)?;
     let width = model.query_width();
     if model.tied && model.embedding != width {
         let message = format!(
@@ -109,6 +114,7 @@ fn check_optimizer(optimizer: &OptimizerConfig, places: &Places) -> anyhow::Resu
     if let Some(norm) = optimizer.clip_norm {
         in_range(places, "optimizer.clip_norm", norm, POSITIVE)?;
     }
+    in_range(places, "optimizer.weight_decay", optimizer.weight_decay, NOT_NEGATIVE)?;
     match optimizer.schedule.check() {
         Err(rf_training::Error::BadSetting { field, value, why }) => {
             Err(places.bad(&format!("optimizer.schedule.{field}"), &format!("{value} is not allowed; {why}")))
@@ -164,6 +170,7 @@ mod tests {
             "loss.sampler.features",
             "loss.sampler.leaf_size",
             "train.log_every",
+            "train.patience",
         ] {
             let change = format!("{field}=0");
             assert_eq!(message(&[&change]), format!("--set {change}: 0 is not allowed; it must be at least 1"));
@@ -184,6 +191,10 @@ mod tests {
             ("loss.sampler.memory_gib=0", "0", "it must be positive and finite"),
             ("optimizer.learning_rate=-0.5", "-0.5", "it must be positive and finite"),
             ("optimizer.clip_norm=inf", "inf", "it must be positive and finite"),
+            ("optimizer.weight_decay=-1.5", "-1.5", "it must be at least 0 and finite"),
+            ("model.recurrent_dropout=1", "1", "it must be at least 0 and below 1"),
+            ("model.word_dropout=-0.5", "-0.5", "it must be at least 0 and below 1"),
+            ("train.min_improvement=2", "2", "it must lie between 0 and 1"),
         ] {
             assert_eq!(message(&[change]), format!("--set {change}: {value} is not allowed; {rule}"));
         }

@@ -19,6 +19,28 @@ use crate::experiment::{Experiment, Task};
 /// Keys that may grow when a run is resumed.
 const MAY_GROW: [&str; 2] = ["train.epochs", "train.steps"];
 
+/// Keys that may be others when a run is resumed: what a checkpoint holds has the same meaning under any of their values.
+const MAY_CHANGE: [&str; 9] = [
+    "optimizer.learning_rate",
+    "optimizer.clip_norm",
+    "optimizer.weight_decay",
+    "optimizer.warmup_steps",
+    "train.evaluate_every",
+    "train.checkpoint_every",
+    "train.log_every",
+    "train.patience",
+    "train.min_improvement",
+];
+
+/// How two plans of a run differ, each setting as `train.batch_size: 20 there, 40 here`.
+#[derive(Debug, Default, PartialEq)]
+pub struct Differences {
+    /// What may be another when a run is resumed.
+    pub allowed: Vec<String>,
+    /// What may not.
+    pub refused: Vec<String>,
+}
+
 /// A checked experiment; `plan.toml` of a run folder is its text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -84,17 +106,21 @@ impl Plan {
         }
     }
 
-    /// The settings in which this plan is not a continuation of `saved`: `train.batch_size: 20 there, 40 here`.
-    pub fn differences(&self, saved: &Self) -> anyhow::Result<Vec<String>> {
+    /// How this plan differs from `saved`, the plan of a run that it is to continue.
+    pub fn differences(&self, saved: &Self) -> anyhow::Result<Differences> {
         let (here, there) = (self.flat()?, saved.flat()?);
         let keys: BTreeSet<_> = here.keys().chain(there.keys()).collect();
         let text = |value: Option<&Value>| value.map_or("not set".into(), Value::to_string);
-        let differences = keys.into_iter().filter_map(|key| {
+        let mut differences = Differences::default();
+        for key in keys {
             let (here, there) = (here.get(key), there.get(key));
-            let same = here == there || (MAY_GROW.contains(&key.as_str()) && grows(there, here));
-            (!same).then(|| format!("{key}: {} there, {} here", text(there), text(here)))
-        });
-        Ok(differences.collect())
+            let is_allowed = may_change(key) || (MAY_GROW.contains(&key.as_str()) && grows(there, here));
+            let list = if is_allowed { &mut differences.allowed } else { &mut differences.refused };
+            if here != there {
+                list.push(format!("{key}: {} there, {} here", text(there), text(here)));
+            }
+        }
+        Ok(differences)
     }
 
     /// Every setting by its dotted key.
@@ -113,6 +139,10 @@ fn resolve_data_paths(data: &mut DataConfig, root: &Path) -> std::io::Result<()>
         }
     }
     Ok(())
+}
+
+fn may_change(key: &str) -> bool {
+    MAY_CHANGE.contains(&key) || key.starts_with("optimizer.schedule.")
 }
 
 fn grows(from: Option<&Value>, to: Option<&Value>) -> bool {
@@ -175,7 +205,8 @@ mod tests {
         let folder = RunFolder::create(place.path(), false).unwrap();
         let overrides =
             ["train.steps=70", "optimizer.clip_norm=5", "optimizer.schedule={kind='step',from_epoch=2,factor=0.1}"];
-        for overrides in [&[][..], &overrides] {
+        let more = ["train.patience=3", "optimizer.schedule.kind=plateau", "model.variational=true"];
+        for overrides in [&[][..], &overrides, &more, &["optimizer.schedule.kind=cosine"]] {
             let plan = plan(TEXT, overrides).unwrap();
             plan.save(&folder).unwrap();
             assert_eq!(Plan::load(&folder).unwrap(), plan);
@@ -184,8 +215,9 @@ mod tests {
 
     #[test]
     fn a_longer_run_is_a_continuation_and_any_other_change_is_named() {
-        let differences =
-            |there: &[&str], here: &[&str]| plan(TEXT, here).unwrap().differences(&plan(TEXT, there).unwrap()).unwrap();
+        let differences = |there: &[&str], here: &[&str]| {
+            plan(TEXT, here).unwrap().differences(&plan(TEXT, there).unwrap()).unwrap().refused
+        };
         assert!(differences(&["train.epochs=2"], &["train.epochs=3"]).is_empty());
         assert_eq!(differences(&["train.epochs=3"], &["train.epochs=2"]), ["train.epochs: 3 there, 2 here"]);
         assert_eq!(
@@ -196,5 +228,26 @@ mod tests {
             differences(&[], &["loss.sampler.kind=exp", "seed=2"]),
             ["loss.sampler.kind: \"uniform\" there, \"exp\" here", "seed: 1 there, 2 here"]
         );
+    }
+
+    #[test]
+    fn another_rate_or_schedule_is_allowed_and_told() {
+        let schedule = "optimizer.schedule={kind='step', from_epoch=2, factor=0.1}";
+        let here =
+            plan(TEXT, &["optimizer.learning_rate=0.5", "train.patience=3", "train.epochs=2", schedule]).unwrap();
+        let Differences { allowed, refused } = here.differences(&plan(TEXT, &[]).unwrap()).unwrap();
+        assert!(refused.is_empty(), "{refused:?}");
+        let wanted = [
+            "optimizer.learning_rate: 0.001 there, 0.5 here",
+            "optimizer.schedule.factor: not set there, 0.1 here",
+            "optimizer.schedule.from_epoch: not set there, 2 here",
+            "optimizer.schedule.kind: \"constant\" there, \"step\" here",
+            "train.epochs: 1 there, 2 here",
+            "train.patience: not set there, 3 here",
+        ];
+        assert_eq!(allowed, wanted);
+        for key in ["optimizer.kind=sgd", "train.keep_best=false", "model.dropout=0.5", "train.bptt=3"] {
+            assert!(!plan(TEXT, &[key]).unwrap().differences(&here).unwrap().refused.is_empty(), "{key}");
+        }
     }
 }

@@ -1,6 +1,12 @@
 //! The command as a user meets it: `rfs` is started, its exit code, its outputs and its run folder are looked at.
 
 mod bad_input;
+mod diverged;
+mod early_stop;
+#[cfg(unix)]
+mod full_disk;
+#[cfg(unix)]
+mod interrupted;
 mod outcome;
 mod repeatable;
 mod rig;

@@ -10,9 +10,11 @@ fn a_run_leaves_its_plan_journal_checkpoint_and_summary() {
     let rig = Rig::new();
     let printed = rig.done("train tiny.toml");
     let folder = rig.folder("runs/tiny");
-    let wanted = ["checkpoint", "journal.jsonl", "plan.toml", "summary.json", "vocabulary.txt"];
+    let wanted = ["best", "checkpoint", "journal.jsonl", "plan.toml", "summary.json", "vocabulary.txt"];
     assert_eq!(files(folder.path()), wanted);
-    assert_eq!(files(&folder.path().join("checkpoint")), ["model.safetensors"]);
+    for kept in ["best", "checkpoint"] {
+        assert_eq!(files(&folder.path().join(kept)), ["model.safetensors"]);
+    }
     let events = Journal::read(&folder.journal()).unwrap();
     assert!(matches!((events.first(), events.last()), (Some(Event::Start(_)), Some(Event::End(_)))), "{events:?}");
     for line in ["best possible", "this model", "valid perplexity", "rfs eval runs/tiny"] {
@@ -50,7 +52,7 @@ fn evaluation_finds_the_score_of_the_summary_and_prints_one_object() {
     rig.done("train tiny.toml --run r");
     let summary = rig.summary("r");
     for (split, tokens, score) in [("valid", 60, summary.valid), ("test", 90, summary.test)] {
-        let printed = rig.done(&format!("eval r --json --split {split}"));
+        let printed = rig.done(&format!("eval r --json --split {split} --threads 1"));
         assert_eq!(printed.lines().count(), 1);
         let object: Value = serde_json::from_str(&printed).unwrap();
         let fixed = (&object["run"], &object["split"], &object["metric"], &object["tokens"]);

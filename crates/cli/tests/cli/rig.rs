@@ -6,7 +6,8 @@ use std::process::{Command, Output};
 
 use burn::tensor::Bytes;
 use burn_pack::Reader;
-use rf_training::{Checkpoint, RunFolder, Summary};
+use rf_training::{Checkpoint, Event, Journal, RunFolder, Score, Summary};
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// A model and a language that are small enough for many runs: 53 classes, 18 steps an epoch.
@@ -86,6 +87,14 @@ impl Rig {
         text(&output.stdout)
     }
 
+    /// Runs a command that must fail with exit code 1, and returns what it printed on the error stream.
+    pub fn halted(&self, mut command: Command) -> String {
+        let output = command.output().unwrap();
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{command:?}: {errors}");
+        errors
+    }
+
     /// Runs a command that must fail with exit code 2, and returns its error message.
     pub fn refused(&self, arguments: &str) -> String {
         let output = self.run(arguments);
@@ -103,6 +112,29 @@ impl Rig {
     pub fn summary(&self, run: &str) -> Summary {
         let summary = Summary::load(&self.folder(run).summary()).unwrap();
         Summary { examples_per_second: 0.0, train_seconds: 0.0, peak_memory_bytes: None, ..summary }
+    }
+
+    /// The events of a run.
+    pub fn journal(&self, run: &str) -> Vec<Event> {
+        Journal::read(&self.folder(run).journal()).unwrap()
+    }
+
+    /// Steps and scores of the validations in a run's journal.
+    pub fn validations(&self, run: &str) -> Vec<(u64, f64)> {
+        let validation = |event| match event {
+            Event::Evaluation { at, split, score: Score::Value(score), .. } if split == "valid" => {
+                Some((at.step, score))
+            }
+            _ => None,
+        };
+        self.journal(run).into_iter().filter_map(validation).collect()
+    }
+
+    /// The state of a run's checkpoint beside its tensors, its time left out.
+    pub fn state(&self, run: &str) -> Value {
+        let mut state: Value = Checkpoint::open(&self.folder(run).checkpoint()).unwrap().state().unwrap();
+        state.as_object_mut().unwrap().remove("seconds").unwrap();
+        state
     }
 
     /// Every tensor of a run's checkpoint, bit for bit.
@@ -124,6 +156,11 @@ impl Rig {
     /// Asserts that two runs ended in the same place: same scores, bit-equal checkpoints.
     pub fn assert_same(&self, run: &str, other: &str) {
         assert_eq!(self.summary(run), self.summary(other));
+        self.assert_same_tensors(run, other);
+    }
+
+    /// Asserts that two runs have bit-equal checkpoints.
+    pub fn assert_same_tensors(&self, run: &str, other: &str) {
         let (here, there) = (self.tensors(run), self.tensors(other));
         assert!(here.keys().eq(there.keys()), "{:?} in {run}, {:?} in {other}", here.keys(), there.keys());
         let different: Vec<_> = here.keys().filter(|name| here[*name] != there[*name]).collect();

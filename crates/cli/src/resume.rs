@@ -1,0 +1,61 @@
+//! How to go on with a run that came to a halt.
+
+use rf_lm::Error;
+use rf_training::{Checkpoint, RunFolder};
+
+/// What to tell beside `error`, after which the run in `folder` can go on.
+pub fn way_on(error: &Error, folder: &RunFolder) -> String {
+    let path = folder.checkpoint();
+    let Some(step) = Checkpoint::open(&path).ok().and_then(|checkpoint| checkpoint.step()) else {
+        return format!("there is no checkpoint in {} yet", folder.path().display());
+    };
+    let mut command = command(std::env::args());
+    if let Error::Diverged { .. } = error {
+        command.push_str(" --set optimizer.learning_rate=RATE");
+    }
+    format!("the checkpoint of step {step} is in {}; to go on from it:\n  {command}", path.display())
+}
+
+/// The command that was typed, with `--resume`.
+fn command(typed: impl Iterator<Item = String>) -> String {
+    let mut words: Vec<_> = typed.map(|word| quoted(&word)).collect();
+    if !words.iter().any(|word| word == "--resume") {
+        words.push("--resume".into());
+    }
+    words.join(" ")
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./=,:+@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command_of(words: &[&str]) -> String {
+        command(words.iter().map(|&word| word.to_owned()))
+    }
+
+    #[test]
+    fn the_command_is_the_one_typed_with_resume_once() {
+        assert_eq!(
+            command_of(&["rfs", "train", "a.toml", "--set", "seed=3"]),
+            "rfs train a.toml --set seed=3 --resume"
+        );
+        assert_eq!(command_of(&["rfs", "train", "--resume", "a.toml"]), "rfs train --resume a.toml");
+    }
+
+    #[test]
+    fn what_a_shell_would_take_apart_is_quoted() {
+        assert_eq!(
+            command_of(&["rfs", "my run", "data={kind='text'}"]),
+            r"rfs 'my run' 'data={kind='\''text'\''}' --resume"
+        );
+    }
+}

@@ -1,0 +1,35 @@
+//! A run whose numbers overflow ends, and what it had learnt stays.
+
+use std::fs;
+
+use crate::rig::Rig;
+
+const SETTINGS: &str = "--set optimizer.kind=sgd --set loss.normalized=false --set optimizer.clip_norm=none \
+                        --set optimizer.learning_rate";
+
+#[test]
+fn training_that_diverges_at_once_says_what_to_try_and_leaves_no_summary() {
+    let rig = Rig::new();
+    let errors = rig.halted(rig.command(&format!("train tiny.toml --run r {SETTINGS}=1e30")));
+    assert!(errors.contains("error: training diverged: the "), "{errors}");
+    assert!(errors.contains(" at step ") && errors.contains("A lower `optimizer.learning_rate`"), "{errors}");
+    assert!(errors.contains("there is no checkpoint in r yet"), "{errors}");
+    assert!(!rig.folder("r").summary().exists() && !rig.folder("r").checkpoint().exists());
+}
+
+#[test]
+fn the_last_good_checkpoint_is_kept_and_trained_on_with_a_lower_rate() {
+    let rig = Rig::new();
+    rig.done(&format!("train tiny.toml --run whole {SETTINGS}=0.1"));
+    rig.done(&format!("train tiny.toml --run r {SETTINGS}=0.1 --set train.steps=10"));
+    let good = fs::read(rig.folder("r").checkpoint()).unwrap();
+    // With a checkpoint after every step: the first bad update must not get into one.
+    for more in ["--set train.checkpoint_every=1", ""] {
+        let errors = rig.halted(rig.command(&format!("train tiny.toml --run r --resume {SETTINGS}=1e30 {more}")));
+        assert!(errors.contains("the checkpoint of step 10 is in r/checkpoint/model.safetensors"), "{errors}");
+        assert!(errors.contains("--resume") && errors.contains("--set optimizer.learning_rate=RATE"), "{errors}");
+        assert!(fs::read(rig.folder("r").checkpoint()).unwrap() == good, "{more}");
+    }
+    rig.done(&format!("train tiny.toml --run r --resume {SETTINGS}=0.1"));
+    rig.assert_same("whole", "r");
+}
