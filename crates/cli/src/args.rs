@@ -44,6 +44,9 @@ pub struct TrainArgs {
     /// clipping, intervals and patience may be others than before, and the length greater.
     #[arg(long)]
     pub resume: bool,
+    /// Which checkpoint a resumed run goes on from [default: latest].
+    #[arg(long, value_enum, requires = "resume")]
+    pub checkpoint: Option<CheckpointChoice>,
     /// Threads to compute with [default: one for each core].
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
@@ -127,9 +130,10 @@ mod tests {
 
     #[test]
     fn the_whole_command_line_is_understood() {
-        let text = "rfs train a.toml --set seed=3 --set loss.kind=full --run r --device cuda --resume --threads 2";
+        let text = "rfs train a.toml --set seed=3 --set loss.kind=full --run r --device cuda --resume --threads 2 --checkpoint best";
         let Command::Train(args) = Args::parse_from(text.split(' ')).command else { panic!("not train") };
         assert_eq!((args.set.len(), args.device, args.resume), (2, DeviceChoice::Cuda, true));
+        assert_eq!(args.checkpoint, Some(CheckpointChoice::Best));
         let text = "rfs eval r --split valid --json --device ndarray --checkpoint latest --threads 3";
         let Command::Eval(args) = Args::parse_from(text.split(' ')).command else { panic!("not eval") };
         assert_eq!((args.split, args.json, args.device), (Split::Valid, true, DeviceChoice::Ndarray));

@@ -1,19 +1,27 @@
 //! How to go on with a run that came to a halt.
 
+use std::path::Path;
+
 use rf_lm::Error;
 use rf_training::{Checkpoint, RunFolder};
 
 /// What to tell beside `error`, after which the run in `folder` can go on.
 pub fn way_on(error: &Error, folder: &RunFolder) -> String {
     let path = folder.checkpoint();
-    let Some(step) = Checkpoint::open(&path).ok().and_then(|checkpoint| checkpoint.step()) else {
+    let step_of = |path: &Path| Checkpoint::open(path).ok().and_then(|checkpoint| checkpoint.step());
+    let Some(step) = step_of(&path) else {
         return format!("there is no checkpoint in {} yet", folder.path().display());
     };
-    let mut command = command(std::env::args());
-    if let Error::Diverged { .. } = error {
-        command.push_str(" --set optimizer.learning_rate=RATE");
+    let command = command(std::env::args());
+    let way_on = format!("the checkpoint of step {step} is in {}; to go on from it:\n  {command}", path.display());
+    if !matches!(error, Error::Diverged { .. }) {
+        return way_on;
     }
-    format!("the checkpoint of step {step} is in {}; to go on from it:\n  {command}", path.display())
+    // Numbers may be finite and far off long before they overflow, so the latest checkpoint may be of no use.
+    let best = step_of(&folder.best()).filter(|best| *best != step).map_or(String::new(), |best| {
+        format!("\nor, with --checkpoint best, from the best checkpoint, that of step {best}")
+    });
+    format!("{way_on} --set optimizer.learning_rate=RATE{best}")
 }
 
 /// The command that was typed, with `--resume`.

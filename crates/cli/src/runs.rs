@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use rf_training::{Error, RunFolder};
+use rf_training::{Checkpoint, Error, RunFolder};
 
-use crate::args::TrainArgs;
+use crate::args::{CheckpointChoice, TrainArgs};
 use crate::exit::{OrBadInput, bad_input};
 use crate::plan::{Differences, Plan};
 
@@ -22,6 +22,9 @@ pub fn open_for_training(args: &TrainArgs, plan: &Plan) -> anyhow::Result<RunFol
     };
     if folder.holds_a_run() {
         compare_plans(plan, &Plan::load(&folder)?, &folder)?;
+        if args.checkpoint == Some(CheckpointChoice::Best) && !latest_is_best(&folder) {
+            folder.back_to_best().or_bad_input()?;
+        }
     }
     plan.save(&folder)?;
     Ok(folder)
@@ -31,6 +34,11 @@ pub fn open_for_training(args: &TrainArgs, plan: &Plan) -> anyhow::Result<RunFol
 pub fn open_for_reading(path: &Path) -> anyhow::Result<(Plan, RunFolder)> {
     let folder = RunFolder::open(path).or_bad_input()?;
     Ok((Plan::load(&folder)?, folder))
+}
+
+/// Whether the latest checkpoint is whole and has the best validation of all.
+fn latest_is_best(folder: &RunFolder) -> bool {
+    Checkpoint::open(&folder.checkpoint()).is_ok_and(|latest| latest.is_best())
 }
 
 /// `runs/ptb` for `configs/lm/ptb.toml`.

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
-use rf_data::{Batches, Corpus, Window};
+use rf_data::{Batches, Corpus};
 use rf_softmax::LossKind;
 use rf_training::{Event, Journal, Length, Progress, ProgressConfig, RunFolder, Stop, Summary, When};
 
@@ -60,8 +60,6 @@ struct Run<'a> {
     began: Instant,
     /// Training seconds before the latest resumption, less the seconds since then that were spent on evaluation.
     offset: f64,
-    /// The window of the latest step of this process.
-    window: Option<Window>,
     /// Whether something happened since the latest checkpoint.
     unsaved: bool,
     stop: &'a Stop,
@@ -112,7 +110,6 @@ impl<'a> Run<'a> {
             began: Instant::now(),
             offset: carried.position.seconds,
             carried,
-            window: None,
             unsaved: false,
             stop,
         };
@@ -147,7 +144,7 @@ impl<'a> Run<'a> {
         self.carried.position.step += 1;
         self.carried.position.tokens += window.scored as u64;
         self.progress.advance(window.scored);
-        (self.window, self.unsaved) = (Some(window), true);
+        self.unsaved = true;
         Ok(())
     }
 

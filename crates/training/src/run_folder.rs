@@ -94,14 +94,17 @@ impl RunFolder {
     /// # Errors
     /// [`Error::Io`]; the best one so far then stands.
     pub fn keep_best(&self) -> Result<(), Error> {
-        let (latest, best) = (self.checkpoint(), self.best());
-        let aside = aside(&best);
-        fs::create_dir_all(self.path.join("best")).map_err(Error::at(&best))?;
-        remove_if_there(&aside)?;
-        let kept = fs::hard_link(&latest, &aside).or_else(|_| copy(&latest, &aside));
-        put_in_place(&aside, &best, kept)?;
-        // Between two names of one file a move does nothing, and leaves both.
-        remove_if_there(&aside)
+        fs::create_dir_all(self.path.join("best")).map_err(Error::at(&self.best()))?;
+        link(&self.checkpoint(), &self.best())
+    }
+
+    /// Makes the best checkpoint the latest one too, for a run that is to go on from it.
+    ///
+    /// # Errors
+    /// [`Error::NoCheckpoint`] when no best one is kept; [`Error::Io`], the latest so far then stands.
+    pub fn back_to_best(&self) -> Result<(), Error> {
+        let path = self.best();
+        if path.exists() { link(&path, &self.checkpoint()) } else { Err(Error::NoCheckpoint { path }) }
     }
 
     /// `summary.json`.
@@ -133,6 +136,16 @@ pub fn replace_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> std::io::
     let aside = aside(path);
     let written = write_and_sync(&aside, write);
     put_in_place(&aside, path, written)
+}
+
+/// Gives the file at `from` the name `to` as well, in place of what has that name.
+fn link(from: &Path, to: &Path) -> Result<(), Error> {
+    let aside = aside(to);
+    remove_if_there(&aside)?;
+    let linked = fs::hard_link(from, &aside).or_else(|_| copy(from, &aside));
+    put_in_place(&aside, to, linked)?;
+    // Between two names of one file a move does nothing, and leaves both.
+    remove_if_there(&aside)
 }
 
 /// Where a file is written before it gets its name.
@@ -253,6 +266,10 @@ mod tests {
         assert_eq!(fs::read_dir(place.path().join("best")).unwrap().count(), 1);
         fs::remove_file(folder.checkpoint()).unwrap();
         assert!(folder.keep_best().is_err() && best() == "two");
+        folder.back_to_best().unwrap();
+        assert_eq!(fs::read_to_string(folder.checkpoint()).unwrap(), "two");
+        fs::remove_file(folder.best()).unwrap();
+        assert!(matches!(folder.back_to_best(), Err(Error::NoCheckpoint { .. })));
     }
 
     #[test]

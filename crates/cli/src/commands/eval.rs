@@ -31,11 +31,10 @@ pub fn run(plan: &Plan, folder: &RunFolder, device: &Device, args: &EvalArgs) ->
 /// The checkpoint asked for; if none was, the one that the summary scores.
 fn checkpoint(folder: &RunFolder, choice: Option<CheckpointChoice>) -> anyhow::Result<PathBuf> {
     let latest = Checkpoint::open(&folder.checkpoint()).or_bad_input()?;
-    let latest_is_best = latest.history().best().is_some_and(|best| Some(best.step) == latest.step());
     Ok(match choice {
         Some(CheckpointChoice::Latest) => folder.checkpoint(),
-        Some(CheckpointChoice::Best) if !latest_is_best => folder.best(),
-        None if !latest_is_best && folder.best().exists() => folder.best(),
+        Some(CheckpointChoice::Best) if !latest.is_best() => folder.best(),
+        None if !latest.is_best() && folder.best().exists() => folder.best(),
         Some(CheckpointChoice::Best) | None => folder.checkpoint(),
     })
 }

@@ -4,7 +4,6 @@ use rf_training::{Event, Score};
 
 use super::Run;
 use crate::checkpoint::Position;
-use crate::dropout::Dropout;
 use crate::evaluate::{Evaluation, score};
 use crate::{Error, checkpoint};
 
@@ -94,23 +93,12 @@ impl Run<'_> {
     /// Stores the state, unless that is done, and keeps it if it is the best.
     fn save(&mut self) -> Result<(), Error> {
         if self.unsaved {
-            self.check_weights()?;
             self.carried.position.seconds = self.seconds();
             checkpoint::save(&self.folder.checkpoint(), &self.model, &self.optimizer, &self.carried)?;
             self.unsaved = false;
             self.journal.append(&Event::Checkpoint(self.when()))?;
         }
         if self.is_best() { Ok(self.folder.keep_best()?) } else { Ok(()) }
-    }
-
-    /// Refuses weights under which the window just trained on has no finite loss. The loss of a step is that before its
-    /// update: without a look at the new weights, a checkpoint that leads nowhere could replace one that does.
-    fn check_weights(&self) -> Result<(), Error> {
-        let Some(window) = &self.window else { return Ok(()) };
-        let (mut states, step) = (self.carried.states.clone(), self.carried.position.step);
-        let pass = self.model.loss(window, &mut states, Dropout::off());
-        let mean = pass.map_err(|error| error.at_step(step))?.output.mean;
-        if mean.is_finite() { Ok(()) } else { Err(Error::Diverged { what: "loss", step }) }
     }
 
     /// Stores the state of a run that was asked to end.

@@ -64,6 +64,11 @@ impl Checkpoint {
         history.and_then(|history| serde_json::from_value(history.clone()).ok()).unwrap_or_default()
     }
 
+    /// Whether its step has the best validation so far.
+    pub fn is_best(&self) -> bool {
+        self.history().best().is_some_and(|best| Some(best.step) == self.step())
+    }
+
     /// Names of the tensors.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.notes.crc32.keys().map(String::as_str)

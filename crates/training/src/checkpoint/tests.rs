@@ -58,10 +58,16 @@ fn step_and_validations_of_a_checkpoint_are_those_of_its_state() {
     let path = folder.path().join("model.safetensors");
     let mut history = History::default();
     history.record(30, 9.5);
-    let state = serde_json::json!({ "step": 40, "history": &history });
-    CheckpointWriter::new().state(&state).write(&path).unwrap();
+    let write = |step: u64| {
+        let state = serde_json::json!({ "step": step, "history": &history });
+        CheckpointWriter::new().state(&state).write(&path).unwrap();
+    };
+    write(30);
+    assert!(Checkpoint::open(&path).unwrap().is_best());
+    write(40);
     let checkpoint = Checkpoint::open(&path).unwrap();
-    assert_eq!((checkpoint.step(), checkpoint.history()), (Some(40), history));
+    assert_eq!((checkpoint.step(), checkpoint.history()), (Some(40), history.clone()));
+    assert!(!checkpoint.is_best());
     let without = Checkpoint::open(&written(folder.path())).unwrap();
     assert_eq!((without.step(), without.history()), (None, History::default()));
 }
