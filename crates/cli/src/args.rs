@@ -1,5 +1,9 @@
 //! What can be typed.
 
+mod bench;
+
+pub use bench::{Bench, BenchArgs};
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -23,6 +27,8 @@ pub enum Command {
     Train(TrainArgs),
     /// Evaluate a checkpoint of a run over all classes.
     Eval(EvalArgs),
+    /// Time the draws of samplers or whole training steps on random classes, beside the rates of this machine.
+    Bench(BenchArgs),
 }
 
 /// Arguments of `rfs train`.

@@ -50,5 +50,9 @@ fn run(args: &Args) -> anyhow::Result<()> {
             let (plan, folder) = runs::open_for_reading(&args.run)?;
             commands::eval::run(&plan, &folder, &device, args)
         }
+        Command::Bench(args) => {
+            device::limit_threads(args.threads)?;
+            commands::bench::run(args)
+        }
     }
 }

@@ -55,8 +55,8 @@ impl Candidates {
         Self::per_query(batch, &ids.repeat(batch), &ln_expected.repeat(batch))
     }
 
-    /// The outcome of `m` draws for each query.
-    pub(crate) fn from_draws(draws: &[Vec<Draw>], m: usize) -> Self {
+    /// The outcome of `m` draws for each query, as [`rf_sampling::draw_batch`] gives it.
+    pub fn from_draws(draws: &[Vec<Draw>], m: usize) -> Self {
         let mut offsets = vec![0];
         offsets.extend(draws.iter().scan(0, |end, draws| {
             *end += draws.len();

@@ -2,6 +2,7 @@
 
 mod evaluator;
 mod saved;
+mod step;
 
 pub use evaluator::Evaluator;
 
@@ -214,23 +215,6 @@ impl SampledSoftmaxLoss {
         let classes = RowGradients { ids: output.classes.clone(), values: to_vec(values) };
         let ln_tau = output.ln_tau.grad_remove(grads);
         HeadGradients { classes, ln_tau: ln_tau.map(|value| RowGradients { ids: vec![0], values: to_vec(value) }) }
-    }
-
-    /// Steps the touched rows and refreshes the sampler for them: O(touched rows), whatever `n` is.
-    ///
-    /// # Errors
-    /// [`Error::Shared`] while a clone is alive; [`Error::Sampler`] if a row is no longer finite, in which case the rows
-    /// are stepped and the sampler is not: stop training.
-    pub fn step(&mut self, rate: f64, gradients: &HeadGradients) -> Result<(), Error> {
-        let sampler = Arc::get_mut(&mut self.sampler).ok_or(Error::Shared)?;
-        let before = self.table.read(&gradients.classes.ids)?;
-        self.table.step(rate, &gradients.classes)?;
-        sampler.refresh(&gradients.classes.ids, &before, classes_of(&self.table, &self.config))?;
-        if let Some(gradient) = &gradients.ln_tau {
-            self.ln_tau.step(rate, gradient)?;
-        }
-        self.steps += 1;
-        Ok(())
     }
 
     /// Queries as they enter the logits, `tau h` or `tau h/|h|`, and the leaf that a trained `tau` takes its gradient

@@ -1,5 +1,6 @@
-//! One file a command. Each takes a checked plan and the folder of its run.
+//! One file or folder a command. Those about runs take a checked plan and the folder of the run.
 
+pub mod bench;
 pub mod eval;
 mod report;
 pub mod train;

@@ -1,0 +1,124 @@
+//! What a part has to move and to compute, from what it did: the model behind `bytes_moved` and `flops`.
+//!
+//! Numbers have 4 bytes. A product of `d` numbers takes `2d` operations; a cosine with its sine, and an exponential,
+//! count as [`TRANSCENDENTAL`]. Every mass that a walk estimates counts with the reading of its whole sum, `8 D` bytes,
+//! as if no two queries shared a node and no cache held one, so the bytes of a walk are an upper bound. Small arrays
+//! that stay in the caches (points, draws, edges) are left out.
+//!
+//! | part | bytes moved | operations |
+//! |---|---|---|
+//! | features, RF-softmax | projection, queries, features: `4 (dD + Bd + 2BD)` | `B D (2d + 30)` |
+//! | features, `exp` | table and logits: `4 (nd + Bn)` | `2 B n d` |
+//! | walk, RF-softmax | `8 D` a node mass; a class mass `8 D` (`features`) or `4 d + 8` | `4 D` a node mass; `4 D` or `2d + 30` a class mass |
+//! | walk, `exp` | logits read, masses written and read: `12 B n` | `32 B n` |
+//! | walk, exact in blocks | the table once, blocks stay in the caches: `4 n (d + 1)` | `B n (2d + 32)` |
+//! | loss, value | rows read and written: `8 d` a row | `2d + 30` a pair |
+//! | loss, with gradient | and gradients written: `12 d` a row | `6d + 30` a pair |
+//! | backward | gradients read, scaled, through the norm: `16 d` a row | `6 d` a row |
+//! | rows | copy of the old row, row, two moments, gradient: `36 d` a row | `12 d` a row |
+//! | refresh | two rows and `24 D` a node | `2 D (2d + 30)` a row, `2 D` a node |
+//! | dense loss | rows gathered: `8 d` a pair | `2d + 30` a pair |
+//! | dense backward | a gradient of every row: `4 n d`, and `8 d` a pair | `4 d` a pair |
+//! | dense rows | every row, moment and gradient: `28 n d` | `12 n d` |
+
+use std::collections::BTreeMap;
+
+use rf_sampling::{LeafLaw, RffConfig, SamplerConfig};
+
+use super::entrant::Entrant;
+use super::grid::Case;
+use super::measure::Counts;
+
+/// Operations of a cosine with its sine, and of an exponential.
+const TRANSCENDENTAL: f64 = 30.0;
+
+/// Of a part.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cost {
+    /// Bytes read and written.
+    pub bytes: f64,
+    /// Additions and multiplications.
+    pub flops: f64,
+}
+
+/// Costs by part; parts without a model are left out.
+pub type Costs = BTreeMap<&'static str, Cost>;
+
+/// A batch of draws and the value of its loss.
+pub fn of_draws(case: &Case, counts: &Counts) -> Costs {
+    let [_, _, d, _] = letters(case);
+    let mut costs = drawing(case, counts);
+    let loss = Cost { bytes: 8.0 * d * counts.distinct_rows, flops: (2.0 * d + TRANSCENDENTAL) * counts.pairs };
+    costs.insert("loss", loss);
+    costs
+}
+
+/// A training step of a head.
+pub fn of_step(case: &Case, counts: &Counts) -> Costs {
+    let [_, _, d, big_d] = letters(case);
+    let Counts { distinct_rows: rows, pairs, nodes_refreshed: nodes, .. } = *counts;
+    let refresh = Cost {
+        bytes: 8.0 * d * rows + 24.0 * big_d * nodes,
+        flops: 2.0 * rows * big_d * (2.0 * d + TRANSCENDENTAL) + 2.0 * big_d * nodes,
+    };
+    let mut costs = Costs::from([
+        ("loss", Cost { bytes: 12.0 * d * rows, flops: (6.0 * d + TRANSCENDENTAL) * pairs }),
+        ("backward", Cost { bytes: 16.0 * d * rows, flops: 6.0 * d * rows }),
+        ("rows", Cost { bytes: 36.0 * d * rows, flops: 12.0 * d * rows }),
+    ]);
+    if case.entrant.rff().is_some() {
+        costs.insert("refresh", refresh);
+    }
+    let drawing = drawing(case, counts);
+    if !drawing.is_empty() {
+        let sum = |of: fn(&Cost) -> f64| drawing.values().map(of).sum();
+        costs.insert("draw", Cost { bytes: sum(|cost| cost.bytes), flops: sum(|cost| cost.flops) });
+    }
+    costs
+}
+
+/// A training step of a dense embedding.
+pub fn of_dense(case: &Case, counts: &Counts) -> Costs {
+    let ([n, _, d, _], pairs) = (letters(case), counts.pairs);
+    Costs::from([
+        ("loss", Cost { bytes: 8.0 * d * pairs, flops: (2.0 * d + TRANSCENDENTAL) * pairs }),
+        ("backward", Cost { bytes: 4.0 * n * d + 8.0 * d * pairs, flops: 4.0 * d * pairs }),
+        ("rows", Cost { bytes: 28.0 * n * d, flops: 12.0 * n * d }),
+    ])
+}
+
+fn drawing(case: &Case, counts: &Counts) -> Costs {
+    let [n, b, d, _] = letters(case);
+    match &case.entrant {
+        Entrant::Sampler(SamplerConfig::Rff(config)) => of_rff(config, case, counts),
+        Entrant::Sampler(SamplerConfig::Exp {}) => Costs::from([
+            ("features", Cost { bytes: 4.0 * (n * d + b * n), flops: 2.0 * b * n * d }),
+            ("walk", Cost { bytes: 12.0 * b * n, flops: (2.0 + TRANSCENDENTAL) * b * n }),
+        ]),
+        Entrant::ExpBlocks | Entrant::ExpGumbel => {
+            let flops = b * n * (2.0 * d + 2.0 + TRANSCENDENTAL);
+            Costs::from([("walk", Cost { bytes: 4.0 * n * (d + 1.0), flops })])
+        }
+        Entrant::Sampler(_) | Entrant::DenseAdam => Costs::new(),
+    }
+}
+
+fn of_rff(config: &RffConfig, case: &Case, counts: &Counts) -> Costs {
+    let [_, b, d, big_d] = letters(case);
+    let class = match config.leaf_law {
+        LeafLaw::Features => Cost { bytes: 8.0 * big_d, flops: 4.0 * big_d },
+        LeafLaw::Gauss | LeafLaw::Exact => Cost { bytes: 4.0 * d + 8.0, flops: 2.0 * d + TRANSCENDENTAL },
+    };
+    let features =
+        Cost { bytes: 4.0 * (d * big_d + b * d + 2.0 * b * big_d), flops: b * big_d * (2.0 * d + TRANSCENDENTAL) };
+    let walk = Cost {
+        bytes: 8.0 * big_d * counts.node_masses + class.bytes * counts.class_masses,
+        flops: 4.0 * big_d * counts.node_masses + class.flops * counts.class_masses,
+    };
+    Costs::from([("features", features), ("walk", walk)])
+}
+
+/// n, B, d and D.
+fn letters(case: &Case) -> [f64; 4] {
+    [case.classes, case.batch, case.dim, case.features.unwrap_or(0)].map(|size| size as f64)
+}

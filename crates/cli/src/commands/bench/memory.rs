@@ -1,0 +1,132 @@
+//! Memory: what there is, what a case needs, what it took.
+
+use std::fs;
+
+use rf_sampling::{LeafLaw, RffConfig, SamplerConfig};
+
+use super::entrant::Entrant;
+use super::grid::Case;
+use crate::args::Bench;
+use crate::exit::bad_input;
+
+const GIB: f64 = (1u64 << 30) as f64;
+
+/// Room for what no table accounts for: the program, a batch, the allocator.
+const BASE: u64 = 64 << 20;
+
+/// The memory that a row may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    limit: Option<u64>,
+}
+
+impl Budget {
+    /// The limit of `--memory-gib`, or none but the machine's.
+    pub fn new(gib: Option<f64>) -> anyhow::Result<Self> {
+        match gib {
+            Some(gib) if !(gib >= 0.0 && gib.is_finite()) => {
+                Err(bad_input(format!("--memory-gib {gib}: it must be at least 0 and finite")))
+            }
+            gib => Ok(Self { limit: gib.map(|gib| (gib * GIB) as u64) }),
+        }
+    }
+
+    /// Bytes that may be taken now.
+    pub fn available(self) -> u64 {
+        self.limit.unwrap_or(u64::MAX).min(available().unwrap_or(u64::MAX))
+    }
+}
+
+/// Bytes that the system, and the container if there is one, can still give. Unknown where there is no `/proc`.
+fn available() -> Option<u64> {
+    let system = meminfo("MemAvailable:")?;
+    let number = |name: &str| fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok()?.trim().parse::<u64>().ok();
+    let container = number("memory.max").zip(number("memory.current")).map(|(max, used)| max.saturating_sub(used));
+    Some(system.min(container.unwrap_or(u64::MAX)))
+}
+
+/// A line of `/proc/meminfo`, in bytes.
+pub fn meminfo(key: &str) -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let kibibytes: u64 =
+        text.lines().find_map(|line| line.strip_prefix(key))?.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+/// Forgets the peak of memory so far, where the system can, so that each row has its own.
+pub fn reset_peak() {
+    // Older kernels and other systems cannot; then a row's peak is that of all rows up to it.
+    let _ = fs::write("/proc/self/clear_refs", "5");
+}
+
+/// An upper estimate of what measuring a case takes.
+pub fn needed_bytes(case: &Case) -> u64 {
+    let (n, d) = (case.classes as u64, case.dim as u64);
+    let table = 4 * n * d;
+    let state = if case.bench == Bench::Step { 2 * table } else { 0 };
+    let batch = 64 * (case.batch * (case.draws + 1) * case.dim) as u64;
+    let rest = match &case.entrant {
+        // Two gradients and two temporaries of the optimizer beside table and moments.
+        Entrant::DenseAdam => 4 * table,
+        Entrant::Sampler(SamplerConfig::Rff(config)) => rff_bytes(config, n),
+        // Logits and masses of a block of queries on each thread.
+        Entrant::Sampler(SamplerConfig::Exp {}) => 12 * n * case.batch as u64,
+        Entrant::ExpBlocks | Entrant::ExpGumbel => 4 * n,
+        Entrant::Sampler(_) => other_bytes(case, n, d),
+    };
+    let total = table + state + batch + rest + 8 * n;
+    BASE + total + total / 20
+}
+
+fn rff_bytes(config: &RffConfig, n: u64) -> u64 {
+    let width = 2 * config.features as u64;
+    let phi = if config.leaf_law == LeafLaw::Features { 4 * n * width } else { 0 };
+    let leaves = n.div_ceil(config.leaf_size() as u64);
+    phi + 8 * leaves * (width + 1) + 24 * n
+}
+
+/// Samplers whose settings are not looked into: a few numbers a class, and for those with leaves two sums of `d²` for
+/// each of them, the largest that a kernel in the papers takes.
+fn other_bytes(case: &Case, n: u64, d: u64) -> u64 {
+    let leaf_size = case.settings()["leaf_size"].as_u64();
+    32 * n + leaf_size.map_or(0, |size| 8 * n.div_ceil(size) * d * d)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::super::grid::Grid;
+    use super::*;
+    use crate::args::{Args, Command};
+
+    fn needed(line: &str) -> Vec<u64> {
+        let Command::Bench(args) = Args::parse_from(line.split(' ')).command else { panic!("not bench") };
+        Grid::new(&args).unwrap().cases.iter().map(Case::needed_bytes).collect()
+    }
+
+    #[test]
+    fn the_estimate_covers_every_table() {
+        let [gauss] = needed("rfs bench step --classes 10000000 --samplers rff-gauss --features 256")[..] else {
+            panic!()
+        };
+        // Rows and moments 7.7 GB, sums of 156,250 leaves 0.64 GB, 24 bytes a class for the rest.
+        assert!((8.5e9..10.0e9).contains(&(gauss as f64)), "{gauss}");
+        let [features] = needed("rfs bench draws --classes 500000 --samplers rff --features 1000")[..] else {
+            panic!()
+        };
+        // Rows 0.13 GB, phi of every class 4.0 GB, sums of 62,500 leaves 1.0 GB.
+        assert!((5.1e9..5.7e9).contains(&(features as f64)), "{features}");
+        let [dense] = needed("rfs bench step --classes 1000000 --samplers dense-adam")[..] else { panic!() };
+        assert!((1.7e9..2.1e9).contains(&(dense as f64)), "{dense}");
+    }
+
+    #[test]
+    fn a_limit_lowers_what_is_available_and_must_be_a_number() {
+        assert_eq!(Budget::new(Some(0.5)).unwrap().available(), 1 << 29);
+        assert!(Budget::new(None).unwrap().available() > 1 << 29);
+        for gib in [-1.0, f64::NAN, f64::INFINITY] {
+            assert!(Budget::new(Some(gib)).is_err());
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! `rfs bench`: what draws and training steps cost on random classes, beside the rates of the machine.
+//!
+//! A grid of cases is resolved before anything is built ([`grid`]); one file measures a kind of case ([`draws`],
+//! [`step`], [`dense`]), another says what it had to move and to compute ([`cost`]), and only [`table`] prints.
+
+mod cost;
+mod dense;
+mod draws;
+mod entrant;
+mod exact;
+mod grid;
+mod inputs;
+mod machine;
+mod measure;
+mod memory;
+mod row;
+mod step;
+mod table;
+
+use serde::Serialize;
+
+use crate::args::{Bench, BenchArgs};
+use entrant::Entrant;
+use grid::{Case, Grid};
+use machine::Machine;
+use memory::Budget;
+use row::{Row, Skipped};
+
+/// Measures every case of the grid that fits the memory, and prints the outcome.
+pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
+    let grid = Grid::new(args)?;
+    let budget = Budget::new(args.memory_gib)?;
+    eprintln!("rates of this machine …");
+    let machine = Machine::measure(&grid.block_bytes(), budget.available());
+    let mut outcome = Outcome { machine, rows: Vec::new(), skipped: Vec::new() };
+    for case in &grid.cases {
+        eprintln!("{case} …");
+        let (needed, available) = (case.needed_bytes(), budget.available());
+        if needed > available {
+            let skipped = Skipped::new(case, needed, available);
+            eprintln!("{skipped}");
+            outcome.skipped.push(skipped);
+        } else {
+            outcome.rows.push(measure(case)?);
+        }
+    }
+    match args.json {
+        true => println!("{}", serde_json::to_string(&outcome)?),
+        false => print!("{}", table::text(&outcome, args.what)),
+    }
+    Ok(())
+}
+
+fn measure(case: &Case) -> anyhow::Result<Row> {
+    memory::reset_peak();
+    match (case.bench, &case.entrant) {
+        (Bench::Draws, _) => draws::measure(case),
+        (Bench::Step, Entrant::DenseAdam) => dense::measure(case),
+        (Bench::Step, _) => step::measure(case),
+    }
+}
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Outcome {
+    machine: Machine,
+    rows: Vec<Row>,
+    /// Cases that would not have fitted the memory.
+    skipped: Vec<Skipped>,
+}

@@ -1,0 +1,65 @@
+//! A whole training step of the head.
+
+use burn::tensor::Device;
+use rf_sampling::{ClassId, Sampler};
+use rf_softmax::{HeadGradients, RowGradients, RowOptimizer, SampledSoftmaxLoss, to_vec};
+use rf_training::peak_memory_bytes;
+
+use super::grid::Case;
+use super::measure::{Counts, Lap, Stopwatch};
+use super::row::Row;
+use super::{cost, inputs};
+
+/// What `milliseconds` of a row adds up: everything.
+pub const STEP: [&str; 5] = ["draw", "loss", "backward", "rows", "refresh"];
+
+/// Learning rate: it moves the rows, and changes nothing in the time.
+pub const RATE: f64 = 0.01;
+
+/// Rows that are touched together before the clock starts.
+const TOUCHED_TOGETHER: usize = 1 << 16;
+
+/// Times training steps of a head with lazy Adam, each with queries and targets of its own.
+pub fn measure(case: &Case) -> anyhow::Result<Row> {
+    let mut head = case.head(RowOptimizer::LazyAdam, &Device::flex().autodiff())?;
+    touch_all(&mut head)?;
+    let laps = case.pace.run(|number| once(case, &mut head, number))?;
+    let mut row = Row::new(case, &laps, &STEP, head.sampler().bytes());
+    row.set_memory(head.bytes() as u64, peak_memory_bytes());
+    row.set_costs(cost::of_step(case, &laps.counts()), &STEP);
+    Ok(row)
+}
+
+/// Steps every row once with a gradient of zero, which changes none: the system hands out memory at the first write, and
+/// a step in the middle of a training run no longer pays for that.
+fn touch_all(head: &mut SampledSoftmaxLoss) -> anyhow::Result<()> {
+    let (n, width) = (head.classes(), head.table().width());
+    for first in (0..n).step_by(TOUCHED_TOGETHER) {
+        let ids: Vec<ClassId> = (first..n.min(first + TOUCHED_TOGETHER)).map(|id| id as ClassId).collect();
+        let values = vec![0.0; ids.len() * width];
+        head.step_rows(RATE, &HeadGradients { classes: RowGradients { ids, values }, ln_tau: None })?;
+    }
+    Ok(())
+}
+
+fn once(case: &Case, head: &mut SampledSoftmaxLoss, number: u64) -> anyhow::Result<Lap> {
+    let (h, targets) = inputs::batch(case, number, head.device());
+    let (h, before) = (h.require_grad(), head.sampler().work());
+
+    let mut watch = Stopwatch::start();
+    let queries = to_vec(head.logit_queries(h.clone())?);
+    let candidates = head.draw(&queries, &targets)?;
+    watch.lap("draw");
+    let pairs = (0..case.batch).map(|query| 1 + candidates.of(query).count()).sum();
+    let output = head.forward_with(h, &targets, candidates)?;
+    watch.lap("loss");
+    let mut grads = output.loss.backward();
+    let gradients = head.gradient(&output, &mut grads);
+    watch.lap("backward");
+    let rows_before = head.step_rows(RATE, &gradients)?;
+    watch.lap("rows");
+    head.refresh(&output.classes, &rows_before)?;
+    watch.lap("refresh");
+
+    Ok(Lap { parts: watch.parts(), counts: Counts::new(output.classes.len(), pairs, head.sampler().work() - before) })
+}
