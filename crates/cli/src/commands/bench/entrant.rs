@@ -44,6 +44,17 @@ impl Entrant {
         Ok(rival)
     }
 
+    /// Gives the classes a leaf holds to a sampler that has leaves; the others keep still.
+    pub fn set_leaf_size(&mut self, leaf_size: usize) -> Result<(), serde_json::Error> {
+        let Self::Sampler(config) = self else { return Ok(()) };
+        let mut settings = serde_json::to_value(&*config)?;
+        if let Some(setting) = settings.get_mut("leaf_size") {
+            *setting = leaf_size.into();
+            *config = serde_json::from_value(settings)?;
+        }
+        Ok(())
+    }
+
     /// Settings of RF-softmax, if it is that.
     pub fn rff(&self) -> Option<&RffConfig> {
         match self {
@@ -134,6 +145,15 @@ mod tests {
         assert!(parse("rff:mu=2").unwrap_err().contains("unknown field `mu`"));
         assert!(parse("rff:nu").unwrap_err().contains("`nu` is no setting"));
         assert_eq!(parse("exp-blocks:nu=2").unwrap_err(), "`exp-blocks` has no settings");
+    }
+
+    #[test]
+    fn a_leaf_size_reaches_the_samplers_with_leaves() {
+        for (name, wanted) in [("rff", Some(16)), ("rff-gauss", Some(16)), ("uniform", None), ("exp-blocks", None)] {
+            let mut entrant = parse(name).unwrap();
+            entrant.set_leaf_size(16).unwrap();
+            assert_eq!(entrant.rff().and_then(|config| config.leaf_size), wanted, "{name}");
+        }
     }
 
     #[test]

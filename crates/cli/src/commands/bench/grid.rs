@@ -107,8 +107,9 @@ impl Grid {
         };
         let pairs = classes.iter().flat_map(|&classes| entrants.iter().map(move |entrant| (entrant, classes)));
         let cases = pairs.map(|(entrant, classes)| case(entrant, classes)).filter(asked);
-        let cases = cases.flat_map(|case| case.with_each(&features, args.leaf_size));
-        Ok(Self { cases: cases.collect() })
+        let cases: Vec<Vec<Case>> =
+            cases.map(|case| case.with_each(&features, args.leaf_size)).collect::<anyhow::Result<_>>()?;
+        Ok(Self { cases: cases.concat() })
     }
 
     /// Bytes that the trees of the grid read at a place: the two sums below a node lie together.
@@ -145,20 +146,20 @@ fn entrants(args: &BenchArgs, default: &str) -> anyhow::Result<Vec<(String, Entr
 
 impl Case {
     /// One case for each D, if the sampler has random features and its name does not fix them.
-    fn with_each(self, features: &[usize], leaf_size: Option<NonZeroUsize>) -> Vec<Self> {
-        let Some(config) = self.entrant.rff() else { return vec![self] };
+    fn with_each(mut self, features: &[usize], leaf_size: Option<NonZeroUsize>) -> anyhow::Result<Vec<Self>> {
+        if let Some(leaf_size) = leaf_size {
+            self.entrant.set_leaf_size(leaf_size.get()).or_bad_input()?;
+        }
+        let Some(config) = self.entrant.rff() else { return Ok(vec![self]) };
         let with = |features: usize| {
-            let leaf_size = Some(leaf_size.map_or(config.leaf_size(), NonZeroUsize::get));
             // What a row may take is decided here, not by the sampler.
-            let config = RffConfig { features, leaf_size, memory_gib: f64::from(u32::MAX), ..config.clone() };
-            let entrant = Entrant::Sampler(SamplerConfig::Rff(config));
+            let (leaf_size, memory_gib) = (Some(config.leaf_size()), f64::from(u32::MAX));
+            let entrant =
+                Entrant::Sampler(SamplerConfig::Rff(RffConfig { features, leaf_size, memory_gib, ..config.clone() }));
             Self { entrant, features: Some(features), ..self.clone() }
         };
-        if self.name.contains("features=") {
-            vec![with(config.features)]
-        } else {
-            features.iter().copied().map(with).collect()
-        }
+        let fixed = self.name.contains("features=");
+        Ok(if fixed { vec![with(config.features)] } else { features.iter().copied().map(with).collect() })
     }
 
     /// A head with random rows; its sampler is the entrant's, or uniform for rivals with a sampler of their own.

@@ -85,11 +85,12 @@ fn rff_bytes(config: &RffConfig, n: u64) -> u64 {
     phi + 8 * leaves * (width + 1) + 24 * n
 }
 
-/// Samplers whose settings are not looked into: a few numbers a class, and for those with leaves two sums of `d²` for
-/// each of them, the largest that a kernel in the papers takes.
+/// Samplers whose settings are not looked into: a few numbers a class, and for those with leaves two sums of `d²` numbers
+/// for each of at least `n / d` leaves, as a quadratic kernel has them.
 fn other_bytes(case: &Case, n: u64, d: u64) -> u64 {
-    let leaf_size = case.settings()["leaf_size"].as_u64();
-    32 * n + leaf_size.map_or(0, |size| 8 * n.div_ceil(size) * d * d)
+    let settings = case.settings();
+    let leaves = settings.get("leaf_size").map_or(0, |size| n.div_ceil(size.as_u64().unwrap_or(d)));
+    32 * n + 8 * leaves * d * d
 }
 
 #[cfg(test)]
