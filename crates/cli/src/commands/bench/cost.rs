@@ -122,3 +122,45 @@ fn of_rff(config: &RffConfig, case: &Case, counts: &Counts) -> Costs {
 fn letters(case: &Case) -> [f64; 4] {
     [case.classes, case.batch, case.dim, case.features.unwrap_or(0)].map(|size| size as f64)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::super::grid::Grid;
+    use super::*;
+    use crate::args::{Args, Command};
+
+    const SIZES: &str = "--classes 1000 --dim 10 --batch 2 --draws 3 --features 5";
+    const COUNTS: Counts =
+        Counts { distinct_rows: 7.0, pairs: 8.0, node_masses: 20.0, class_masses: 50.0, nodes_refreshed: 9.0 };
+
+    fn case(bench: &str, name: &str) -> Case {
+        let line = format!("rfs bench {bench} {SIZES} --samplers {name}");
+        let Command::Bench(args) = Args::parse_from(line.split(' ')).command else { panic!("not bench") };
+        Grid::new(&args).unwrap().cases.remove(0)
+    }
+
+    #[test]
+    fn a_walk_reads_a_sum_for_each_node_mass_and_what_the_leaf_law_needs_for_a_class() {
+        let published = of_draws(&case("draws", "rff"), &COUNTS);
+        assert_eq!(published["walk"], Cost { bytes: 70.0 * 40.0, flops: 70.0 * 20.0 });
+        assert_eq!(published["features"], Cost { bytes: 4.0 * (50.0 + 20.0 + 20.0), flops: 10.0 * 50.0 });
+        assert_eq!(published["loss"], Cost { bytes: 80.0 * 7.0, flops: 50.0 * 8.0 });
+        let gauss = of_draws(&case("draws", "rff-gauss"), &COUNTS);
+        assert_eq!(gauss["walk"], Cost { bytes: 20.0 * 40.0 + 50.0 * 48.0, flops: 20.0 * 20.0 + 50.0 * 50.0 });
+        assert_eq!(of_draws(&case("draws", "uniform"), &COUNTS).keys().collect::<Vec<_>>(), [&"loss"]);
+    }
+
+    #[test]
+    fn a_step_draws_what_a_batch_of_draws_does_and_a_dense_one_moves_every_row() {
+        let (draws, step) = (of_draws(&case("draws", "rff"), &COUNTS), of_step(&case("step", "rff"), &COUNTS));
+        assert_eq!(step["draw"].bytes, draws["features"].bytes + draws["walk"].bytes);
+        assert_eq!(step["refresh"].bytes, 80.0 * 7.0 + 120.0 * 9.0);
+        assert_eq!(
+            of_step(&case("step", "uniform"), &COUNTS).keys().collect::<Vec<_>>(),
+            [&"backward", &"loss", &"rows"]
+        );
+        assert_eq!(of_dense(&case("step", "dense-adam"), &COUNTS)["rows"].bytes, 28.0 * 1000.0 * 10.0);
+    }
+}

@@ -39,7 +39,9 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
             eprintln!("{skipped}");
             left_out.push(skipped);
         } else {
-            rows.push(measure(case)?);
+            let row = measure(case)?;
+            eprintln!("    {row}");
+            rows.push(row);
         }
     }
     // Last, for the allocator keeps the large buffer, which would count in the peak of every row.

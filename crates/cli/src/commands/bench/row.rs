@@ -118,6 +118,13 @@ impl Row {
     }
 }
 
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { milliseconds, milliseconds_min, milliseconds_max, repeats, .. } = self;
+        write!(f, "{milliseconds:.3} ms ({milliseconds_min:.3}–{milliseconds_max:.3}), {repeats} repetitions")
+    }
+}
+
 /// A case that was left out because it would not have fitted the memory.
 #[derive(Clone, Debug, Serialize)]
 pub struct Skipped {
