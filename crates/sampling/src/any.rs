@@ -7,20 +7,30 @@ use rand::distr::Distribution;
 use serde::{Deserialize, Serialize};
 
 use crate::exp::SoftmaxLaw;
+use crate::log_uniform::LogUniformLaw;
+use crate::unigram::UnigramLaw;
 use crate::uniform::UniformLaw;
 use crate::{
-    Block, ClassId, Classes, Draw, Error, ExactSoftmax, Law, RffConfig, RffLaw, RffTree, Sampler, Uniform, Work,
+    Block, ClassId, Classes, Draw, Error, ExactSoftmax, Law, LogUniform, QuadraticConfig, RffConfig, RffLaw, RffTree,
+    Sampler, Uniform, Unigram, UnigramConfig, Work,
 };
 
-/// A sampler by name, as in a configuration file: `kind = "uniform"`, `"exp"` or `"rff"` with its settings.
+/// A sampler by name, as in a configuration file: `kind = "uniform"`, `"log-uniform"`, `"unigram"`, `"exp"`,
+/// `"quadratic"` or `"rff"`, with its settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum SamplerConfig {
     /// [`Uniform`].
     Uniform {},
+    /// [`LogUniform`].
+    LogUniform {},
+    /// [`Unigram`].
+    Unigram(UnigramConfig),
     /// [`ExactSoftmax`].
     Exp {},
-    /// [`RffTree`].
+    /// [`RffTree`] over the quadratic kernel.
+    Quadratic(QuadraticConfig),
+    /// [`RffTree`] over random Fourier features.
     Rff(RffConfig),
 }
 
@@ -35,7 +45,10 @@ impl SamplerConfig {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Uniform {} => "uniform",
+            Self::LogUniform {} => "log-uniform",
+            Self::Unigram(_) => "unigram",
             Self::Exp {} => "exp",
+            Self::Quadratic(_) => "quadratic",
             Self::Rff(_) => "rff",
         }
     }
@@ -43,12 +56,15 @@ impl SamplerConfig {
     /// Builds the sampler over `classes`, with their training counts (empty if unknown).
     ///
     /// # Errors
-    /// Those of [`RffConfig::build`].
+    /// [`Error::BadSetting`] for a sampler that needs counts without them; those of [`RffConfig::build`].
     pub fn build(&self, classes: Classes<'_>, counts: &[u64], seed: u64) -> Result<AnySampler, Error> {
         Ok(match self {
             Self::Uniform {} => AnySampler::Uniform(Uniform),
+            Self::LogUniform {} => AnySampler::LogUniform(LogUniform::new(classes.len(), counts)?),
+            Self::Unigram(config) => AnySampler::Unigram(config.build(classes.len(), counts)?),
             Self::Exp {} => AnySampler::Exp(ExactSoftmax),
-            Self::Rff(config) => AnySampler::Rff(Box::new(config.build(classes, counts, seed)?)),
+            Self::Quadratic(config) => AnySampler::Tree(Box::new(config.build(classes, counts)?)),
+            Self::Rff(config) => AnySampler::Tree(Box::new(config.build(classes, counts, seed)?)),
         })
     }
 }
@@ -58,10 +74,14 @@ impl SamplerConfig {
 pub enum AnySampler {
     /// Uniform.
     Uniform(Uniform),
+    /// Log-uniform.
+    LogUniform(LogUniform),
+    /// Unigram.
+    Unigram(Unigram),
     /// The exact softmax.
     Exp(ExactSoftmax),
-    /// RF-softmax.
-    Rff(Box<RffTree>),
+    /// A kernel through a tree of feature sums: RF-softmax, or the quadratic kernel.
+    Tree(Box<RffTree>),
 }
 
 /// The law of [`AnySampler`].
@@ -69,21 +89,34 @@ pub enum AnySampler {
 pub enum AnyLaw<'a> {
     /// Uniform.
     Uniform(UniformLaw),
+    /// Log-uniform.
+    LogUniform(LogUniformLaw<'a>),
+    /// Unigram.
+    Unigram(UnigramLaw<'a>),
     /// The exact softmax.
     Exp(SoftmaxLaw),
-    /// RF-softmax.
-    Rff(RffLaw<'a>),
+    /// Of a kernel tree.
+    Tree(RffLaw<'a>),
+}
+
+/// The same expression for the member inside, whichever it is.
+macro_rules! inside {
+    ($any:expr, $member:ident => $value:expr) => {
+        match $any {
+            Self::Uniform($member) => $value,
+            Self::LogUniform($member) => $value,
+            Self::Unigram($member) => $value,
+            Self::Exp($member) => $value,
+            Self::Tree($member) => $value,
+        }
+    };
 }
 
 impl Sampler for AnySampler {
     type Law<'a> = AnyLaw<'a>;
 
     fn features(&self, queries: &[f32], classes: Classes<'_>) -> Vec<f32> {
-        match self {
-            Self::Uniform(sampler) => sampler.features(queries, classes),
-            Self::Exp(sampler) => sampler.features(queries, classes),
-            Self::Rff(sampler) => sampler.features(queries, classes),
-        }
+        inside!(self, sampler => sampler.features(queries, classes))
     }
 
     fn law<'a>(
@@ -94,76 +127,46 @@ impl Sampler for AnySampler {
     ) -> Result<AnyLaw<'a>, Error> {
         Ok(match self {
             Self::Uniform(sampler) => AnyLaw::Uniform(sampler.law(query, features, classes)?),
+            Self::LogUniform(sampler) => AnyLaw::LogUniform(sampler.law(query, features, classes)?),
+            Self::Unigram(sampler) => AnyLaw::Unigram(sampler.law(query, features, classes)?),
             Self::Exp(sampler) => AnyLaw::Exp(sampler.law(query, features, classes)?),
-            Self::Rff(sampler) => AnyLaw::Rff(sampler.law(query, features, classes)?),
+            Self::Tree(sampler) => AnyLaw::Tree(sampler.law(query, features, classes)?),
         })
     }
 
     fn draw_block(&self, block: &Block<'_>) -> Result<Vec<Vec<Draw>>, Error> {
-        match self {
-            Self::Uniform(sampler) => sampler.draw_block(block),
-            Self::Exp(sampler) => sampler.draw_block(block),
-            Self::Rff(sampler) => sampler.draw_block(block),
-        }
+        inside!(self, sampler => sampler.draw_block(block))
     }
 
     fn refresh(&mut self, changed: &[ClassId], before: &[f32], classes: Classes<'_>) -> Result<(), Error> {
-        match self {
-            Self::Uniform(sampler) => sampler.refresh(changed, before, classes),
-            Self::Exp(sampler) => sampler.refresh(changed, before, classes),
-            Self::Rff(sampler) => sampler.refresh(changed, before, classes),
-        }
+        inside!(self, sampler => sampler.refresh(changed, before, classes))
     }
 
     fn bytes(&self) -> usize {
-        match self {
-            Self::Uniform(sampler) => sampler.bytes(),
-            Self::Exp(sampler) => sampler.bytes(),
-            Self::Rff(sampler) => sampler.bytes(),
-        }
+        inside!(self, sampler => sampler.bytes())
     }
 
     fn work(&self) -> Work {
-        match self {
-            Self::Uniform(sampler) => sampler.work(),
-            Self::Exp(sampler) => sampler.work(),
-            Self::Rff(sampler) => sampler.work(),
-        }
+        inside!(self, sampler => sampler.work())
     }
 }
 
 impl Distribution<ClassId> for AnyLaw<'_> {
     fn sample<R: Rng + ?Sized>(&self, rng: &mut R) -> ClassId {
-        match self {
-            Self::Uniform(law) => law.sample(rng),
-            Self::Exp(law) => law.sample(rng),
-            Self::Rff(law) => law.sample(rng),
-        }
+        inside!(self, law => law.sample(rng))
     }
 }
 
 impl Law for AnyLaw<'_> {
     fn ln_prob(&self, class: ClassId) -> f32 {
-        match self {
-            Self::Uniform(law) => law.ln_prob(class),
-            Self::Exp(law) => law.ln_prob(class),
-            Self::Rff(law) => law.ln_prob(class),
-        }
+        inside!(self, law => law.ln_prob(class))
     }
 
     fn ln_probs(&self, n: usize) -> Vec<f32> {
-        match self {
-            Self::Uniform(law) => law.ln_probs(n),
-            Self::Exp(law) => law.ln_probs(n),
-            Self::Rff(law) => law.ln_probs(n),
-        }
+        inside!(self, law => law.ln_probs(n))
     }
 
     fn draw_at(&self, points: &[f64], excluded: &[ClassId], out: &mut Vec<Draw>) -> Result<(), Error> {
-        match self {
-            Self::Uniform(law) => law.draw_at(points, excluded, out),
-            Self::Exp(law) => law.draw_at(points, excluded, out),
-            Self::Rff(law) => law.draw_at(points, excluded, out),
-        }
+        inside!(self, law => law.draw_at(points, excluded, out))
     }
 }

@@ -15,6 +15,7 @@ pub struct Classes<'a> {
     width: usize,
     bias: bool,
     normalized: bool,
+    absolute: bool,
 }
 
 impl<'a> Classes<'a> {
@@ -27,7 +28,7 @@ impl<'a> Classes<'a> {
     /// If `rows` is not a whole number of rows.
     pub fn new(rows: &'a [f32], dim: usize) -> Self {
         assert!(dim > 0 && rows.len().is_multiple_of(dim), "{} numbers are no rows of {dim}", rows.len());
-        Self { rows, width: dim, bias: false, normalized: false }
+        Self { rows, width: dim, bias: false, normalized: false, absolute: false }
     }
 
     /// The last column of each row is the class's bias.
@@ -42,6 +43,13 @@ impl<'a> Classes<'a> {
     /// Embeddings count divided by their Euclidean norm.
     pub fn normalized(self) -> Self {
         Self { normalized: true, ..self }
+    }
+
+    /// The softmax over these classes is the absolute one, `p ∝ exp(|o|)` (Blanc & Rendle 2018, section 3.3), which goes
+    /// with symmetric kernels. Proposals that follow the softmax, the exact one and leaves of the law `exact`, follow it;
+    /// to the others it makes no difference.
+    pub fn absolute(self) -> Self {
+        Self { absolute: true, ..self }
     }
 
     /// Number of classes `n`.
@@ -82,6 +90,11 @@ impl<'a> Classes<'a> {
     /// The bias of a class, 0 without a bias column.
     pub fn bias(&self, class: usize) -> f32 {
         if self.bias { self.rows[class * self.width + self.width - 1] } else { 0.0 }
+    }
+
+    /// A logit as the softmax takes it.
+    pub(crate) fn score(&self, logit: f32) -> f32 {
+        if self.absolute { logit.abs() } else { logit }
     }
 
     /// Factor that normalises the embedding of a class to length one.

@@ -28,13 +28,13 @@ pub enum Error {
     /// All classes with positive probability are excluded, so nothing can be drawn.
     #[error("every class that the law gives probability to is excluded")]
     NothingLeft,
-    /// The query has a NaN or infinite component.
+    /// The query has a NaN or infinite component, or one so large that its masses overflow.
     #[error("the query is not finite")]
     BadQuery,
     /// The sampler would need more memory than its limit.
     #[error(
         "{what} needs {needed} bytes, more than the limit of {limit}; lower `features`, choose the leaf law `gauss` or \
-         `exact`, or raise `memory_gib`"
+         `exact`, raise `leaf_size`, or raise `memory_gib`"
     )]
     TooLarge {
         /// The part that does not fit.

@@ -9,7 +9,8 @@ use crate::draw::{Span, sample_one, scan};
 use crate::vector::exp_in_place;
 use crate::{ClassId, Classes, Draw, Error, Law, Matrix, Sampler, Threads, matmul};
 
-/// The exact softmax, "exp" in the papers: `q = p`, at O(nd) a query.
+/// The exact softmax, "exp" in the papers: `q = p`, at O(nd) a query; the absolute softmax for
+/// [absolute](Classes::absolute) classes.
 ///
 /// The only proposal with an unbiased gradient (Blanc & Rendle 2018, theorem 2.1), kept as the reference that cheap
 /// ones are measured against. Nothing is stored; the logits of a block of queries are one matrix product.
@@ -35,7 +36,7 @@ impl Sampler for ExactSoftmax {
         for class in 0..n {
             let scale = if classes.is_normalized() { classes.inverse_norm(class) } else { 1.0 };
             let bias = classes.bias(class);
-            logits[class..].iter_mut().step_by(n).for_each(|logit| *logit = *logit * scale + bias);
+            logits[class..].iter_mut().step_by(n).for_each(|logit| *logit = classes.score(*logit * scale + bias));
         }
         logits
     }

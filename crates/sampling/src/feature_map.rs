@@ -1,38 +1,37 @@
-//! Random Fourier features of the Gaussian kernel.
+//! Maps `phi` whose products are, or estimate, a kernel: `phi(u)·phi(v) ≈ K(u, v)`.
 
-use rand_distr::{Distribution, StandardNormal};
+mod fourier;
+mod quadratic;
 
-use crate::vector::cos_sin;
-use crate::{Matrix, Purpose, Threads, matmul, stream};
+pub use fourier::FourierMap;
+pub use quadratic::QuadraticMap;
 
-/// Vectors mapped in one matrix product. A block is always padded to this size, so that the features of a vector do not
-/// depend on its neighbours to the last bit.
-const BLOCK: usize = 32;
+use crate::rows::Piece;
 
-/// `phi(u) = 1/sqrt(D) [cos(w_1·u) … cos(w_D·u), sin(w_1·u) … sin(w_D·u)]`, `F = 2D` numbers.
-///
-/// With `w ~ N(0, nu I)`, `E[phi(u)·phi(v)] = exp(-nu |u - v|² / 2)` (Rahimi & Recht 2007), which for unit vectors is
-/// `exp(nu (u·v - 1))`. The projection is drawn once from the seed and shared by classes and queries. The poster of
-/// Rawat et al. 2019 prints `N(0, I/nu)`, which is the law of another kernel.
+/// The feature map of a tree. One file per map; a tree asks no further which one it is.
 #[derive(Clone, Debug)]
-pub struct FeatureMap {
-    projection: Vec<f32>,
-    dim: usize,
-    frequencies: usize,
+pub enum FeatureMap {
+    /// Random Fourier features of the Gaussian kernel.
+    Fourier(FourierMap),
+    /// The quadratic kernel, exactly.
+    Quadratic(QuadraticMap),
 }
 
 impl FeatureMap {
-    /// Draws `frequencies` (D) directions of `dim` (d) components at sharpness `nu`.
-    pub fn new(dim: usize, frequencies: usize, nu: f32, seed: u64) -> Self {
-        let mut rng = stream(seed, Purpose::Projection, 0, 0);
-        let scale = nu.sqrt();
-        let normal = |_| scale * <StandardNormal as Distribution<f32>>::sample(&StandardNormal, &mut rng);
-        Self { projection: (0..dim * frequencies).map(normal).collect(), dim, frequencies }
+    /// Width of the map, `F`.
+    pub fn width(&self) -> usize {
+        match self {
+            Self::Fourier(map) => map.width(),
+            Self::Quadratic(map) => map.width(),
+        }
     }
 
-    /// Width of the map, `F = 2D`.
-    pub fn width(&self) -> usize {
-        2 * self.frequencies
+    /// Whether vectors enter divided by their norm, for the map and the kernel alike.
+    pub(crate) fn takes_directions(&self) -> bool {
+        match self {
+            Self::Fourier(_) => true,
+            Self::Quadratic(map) => map.takes_directions(),
+        }
     }
 
     /// Maps vectors, each given scaled: vector `i` is `source(i).0 * source(i).1`. Calls `sink(i, phi)` in order.
@@ -40,80 +39,55 @@ impl FeatureMap {
         &self,
         count: usize,
         source: impl Fn(usize) -> (&'v [f32], f32),
-        mut sink: impl FnMut(usize, &[f32]),
+        sink: impl FnMut(usize, &[f32]),
     ) {
-        let (d, big_d) = (self.dim, self.frequencies);
-        let mut block = vec![0.0; BLOCK * d];
-        let mut angles = vec![0.0; BLOCK * big_d];
-        let mut phi = vec![0.0; 2 * big_d];
-        let norm = 1.0 / (big_d as f32).sqrt();
-        for first in (0..count).step_by(BLOCK) {
-            let filled = BLOCK.min(count - first);
-            for (i, target) in block.chunks_exact_mut(d).enumerate().take(filled) {
-                let (vector, scale) = source(first + i);
-                target.iter_mut().zip(vector).for_each(|(to, from)| *to = from * scale);
+        match self {
+            Self::Fourier(map) => map.map(count, source, sink),
+            Self::Quadratic(map) => map.map(count, source, sink),
+        }
+    }
+
+    /// Adds `weight · phi(scale · row)` of every term to its sum, in the order of the terms.
+    pub(crate) fn add_terms(&self, terms: &[Term<'_>], sums: &mut Piece<'_, f32>) {
+        match self {
+            Self::Fourier(map) => {
+                let row = |i: usize| (terms[i].row, terms[i].scale);
+                map.map(terms.len(), row, |i, phi| add(sums.row(terms[i].place), terms[i].weight, phi));
             }
-            let projection = Matrix::new(&self.projection, big_d, d);
-            matmul(&mut angles, big_d, 0.0, Matrix::new(&block, BLOCK, d), projection.t(), Threads::One);
-            for (i, angles) in angles.chunks_exact(big_d).enumerate().take(filled) {
-                let (cos, sin) = phi.split_at_mut(big_d);
-                cos_sin(angles, norm, cos, sin);
-                sink(first + i, &phi);
+            Self::Quadratic(map) => {
+                let same_sum = terms.chunk_by(|a, b| a.place == b.place);
+                same_sum.for_each(|terms| map.add_terms(terms, sums.row(terms[0].place)));
             }
         }
     }
 
-    /// Bytes of the projection.
+    /// Turns products `u·v` of vectors, scaled as they enter the map, into the kernel `K(u, v)`.
+    pub(crate) fn kernel(&self, products: &mut [f32]) {
+        match self {
+            Self::Fourier(map) => map.kernel(products),
+            Self::Quadratic(map) => map.kernel(products),
+        }
+    }
+
+    /// Bytes that the map keeps.
     pub(crate) fn bytes(&self) -> usize {
-        size_of_val(self.projection.as_slice())
+        match self {
+            Self::Fourier(map) => map.bytes(),
+            Self::Quadratic(_) => 0,
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::dot;
+/// A weighted vector on its way into a sum of features.
+pub(crate) struct Term<'c> {
+    /// Which sum of the piece.
+    pub place: usize,
+    pub row: &'c [f32],
+    pub scale: f32,
+    pub weight: f32,
+}
 
-    fn unit(seed: u64, dim: usize) -> Vec<f32> {
-        let mut rng = stream(seed, Purpose::Init, 0, 0);
-        let raw: Vec<f32> = (0..dim).map(|_| StandardNormal.sample(&mut rng)).collect();
-        let norm = dot(&raw, &raw).sqrt();
-        raw.iter().map(|x| x / norm).collect()
-    }
-
-    fn phi(map: &FeatureMap, vector: &[f32]) -> Vec<f32> {
-        let mut out = Vec::new();
-        map.map(1, |_| (vector, 1.0), |_, phi| out = phi.to_vec());
-        out
-    }
-
-    #[test]
-    fn products_estimate_the_gaussian_kernel_at_the_rate_of_one_over_d() {
-        let (dim, nu) = (16, 4.0);
-        let pairs: Vec<_> = (0..200).map(|i| (unit(2 * i, dim), unit(2 * i + 1, dim))).collect();
-        let mean_squared_error = |frequencies| {
-            let error = |(i, (u, v)): (usize, &(Vec<f32>, Vec<f32>))| {
-                let map = FeatureMap::new(dim, frequencies, nu, i as u64);
-                f64::from(dot(&phi(&map, u), &phi(&map, v)) - (nu * (dot(u, v) - 1.0)).exp()).powi(2)
-            };
-            pairs.iter().enumerate().map(error).sum::<f64>() / pairs.len() as f64
-        };
-        // The variance of one frequency is at most 1/2, so the error is near 1/(2D).
-        for frequencies in [64, 512] {
-            let scaled = mean_squared_error(frequencies) * 2.0 * frequencies as f64;
-            assert!((0.6..1.4).contains(&scaled), "D = {frequencies}: {scaled}");
-        }
-    }
-
-    #[test]
-    fn features_do_not_depend_on_the_neighbours() {
-        let (dim, count) = (20, 70);
-        let vectors: Vec<Vec<f32>> = (0..count).map(|i| unit(i, dim)).collect();
-        let map = FeatureMap::new(dim, 24, 4.0, 5);
-        map.map(
-            count as usize,
-            |i| (&vectors[i], 1.0),
-            |i, together| assert_eq!(together, phi(&map, &vectors[i]), "vector {i}"),
-        );
-    }
+/// `sum += weight · phi`.
+pub(crate) fn add(sum: &mut [f32], weight: f32, phi: &[f32]) {
+    sum.iter_mut().zip(phi).for_each(|(sum, phi)| *sum += weight * phi);
 }

@@ -8,7 +8,10 @@
 //! | sampler | draw of `m` for one query | refresh, a row | memory | bias of the loss |
 //! |---|---|---|---|---|
 //! | [`Uniform`] | O(m) | none | none | largest |
-//! | [`RffTree`] | O(dD + m (D log L + leaf)), paths shared | O(dD + D log L) | `16 L D` bytes, `features` `8 n D` more | falls with D |
+//! | [`LogUniform`] | O(m) | none | `8 n` bytes | near the unigram law's where counts follow Zipf's law |
+//! | [`Unigram`] | O(m) on average | none | `28 n` bytes | smaller: knows frequencies, not the query |
+//! | [`RffTree`], quadratic kernel | O(d² + m (d² log L + d leaf)), paths shared | O(d² log L) | `4 L d²` bytes | far tails heavier than the softmax's; the absolute softmax suits it |
+//! | [`RffTree`], RF-softmax | O(dD + m (D log L + leaf)), paths shared | O(dD + D log L) | `16 L D` bytes, `features` `8 n D` more | falls with D |
 //! | [`ExactSoftmax`] | O(nd + m) | none | none | none |
 //!
 //! One decision shapes the crate: the class table is not the sampler's. Rows are handed in as [`Classes`] at every draw
@@ -42,11 +45,13 @@ mod exp;
 mod feature_map;
 mod law;
 mod linalg;
+mod log_uniform;
 mod quality;
 mod rff;
 mod rows;
 mod stream;
 mod uniform;
+mod unigram;
 mod vector;
 mod work;
 
@@ -55,13 +60,15 @@ pub use classes::{Classes, MIN_NORM};
 pub use draw::{BatchRequest, Block, Draw, Points, Task, draw_batch, ln_prob_batch};
 pub use error::Error;
 pub use exp::{ExactSoftmax, SoftmaxLaw};
-pub use feature_map::FeatureMap;
+pub use feature_map::{FeatureMap, FourierMap, QuadraticMap};
 pub use law::{ClassId, IGNORED, Law, Sampler};
 pub use linalg::{Matrix, Threads, dot, matmul, row_dots};
+pub use log_uniform::{LogUniform, LogUniformLaw};
 pub use quality::{Quality, quality};
-pub use rff::{LeafLaw, RffConfig, RffLaw, RffTree};
+pub use rff::{LeafLaw, QuadraticConfig, RffConfig, RffLaw, RffTree};
 pub use rows::{Piece, split_rows};
 pub use stream::{Purpose, stream};
 pub use uniform::{Uniform, UniformLaw};
+pub use unigram::{Unigram, UnigramConfig, UnigramLaw};
 pub use vector::{cos_sin, exp_in_place};
 pub use work::Work;

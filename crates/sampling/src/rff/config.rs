@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::RffTree;
+use crate::feature_map::FourierMap;
 use crate::{ClassId, Classes, Error, FeatureMap};
 
 /// How a leaf shares its probability among its classes.
@@ -12,9 +13,10 @@ pub enum LeafLaw {
     /// `max(phi(h)·phi(c_i), floor) w_i`, as published. Keeps phi of every class, `8 D n` bytes.
     #[default]
     Features,
-    /// The kernel itself, `w_i exp(nu (h·c_i - 1))` of the normalised vectors, O(d) a class.
+    /// The kernel itself, `w_i exp(nu (h·c_i - 1))` of the normalised vectors, O(d) a class. (A quadratic tree scores its
+    /// leaves in the same way by its own kernel.)
     Gauss,
-    /// The softmax inside the leaf, `exp(o_i)`, O(d) a class.
+    /// The softmax inside the leaf, `exp(o_i)` (`exp(|o_i|)` for the absolute softmax), O(d) a class.
     Exact,
 }
 
@@ -66,26 +68,15 @@ impl RffConfig {
     /// [`Error::NotFinite`] for a row that is not finite.
     pub fn build(&self, classes: Classes<'_>, counts: &[u64], seed: u64) -> Result<RffTree, Error> {
         self.check(classes.len(), counts)?;
-        let (n, leaf_size) = (classes.len(), self.leaf_size());
-        let leaves = n.div_ceil(leaf_size);
-        let width = 2 * self.features;
-        self.check_memory(n, leaves, width)?;
-        let mut tree = RffTree {
-            map: FeatureMap::new(classes.dim(), self.features, self.nu, seed),
+        let tree = Tree {
             leaf_law: self.leaf_law,
-            leaf_size,
-            nu: self.nu,
+            leaf_size: self.leaf_size(),
             floor: self.floor,
-            prior: self.prior_weights(counts),
-            weights: vec![1.0; n],
-            inverse_norms: vec![1.0; n],
-            class_features: if self.leaf_law == LeafLaw::Features { vec![0.0; n * width] } else { Vec::new() },
-            sums: vec![0.0; 2 * leaves * width],
-            masses: vec![0.0; 2 * leaves],
-            next_rebuild: 0,
+            prior: prior_weights(self.prior, counts),
+            memory_gib: self.memory_gib,
         };
-        tree.rebuild(classes)?;
-        Ok(tree)
+        let map = || FeatureMap::Fourier(FourierMap::new(classes.dim(), self.features, self.nu, seed));
+        tree.build(classes, 2 * self.features, map)
     }
 
     /// Classes in a leaf, the default resolved.
@@ -97,15 +88,9 @@ impl RffConfig {
     }
 
     fn check(&self, n: usize, counts: &[u64]) -> Result<(), Error> {
-        let bad = |field, value: String, why| Err(Error::BadSetting { field, value, why });
-        if n == 0 || n >= ClassId::MAX as usize {
-            return bad("classes", n.to_string(), "there must be at least 1 and fewer than 2^32 - 1");
-        }
+        check_common(n, counts, self.leaf_size, self.prior)?;
         if self.features == 0 {
             return bad("features", "0".into(), "it must be at least 1");
-        }
-        if self.leaf_size == Some(0) {
-            return bad("leaf_size", "0".into(), "it must be at least 1");
         }
         if !(self.nu > 0.0 && self.nu.is_finite()) {
             return bad("nu", self.nu.to_string(), "it must be positive and finite");
@@ -113,13 +98,46 @@ impl RffConfig {
         if !(self.floor >= 0.0 && self.floor.is_finite()) {
             return bad("floor", self.floor.to_string(), "it must be at least 0 and finite");
         }
-        if !self.prior.is_finite() {
-            return bad("prior", self.prior.to_string(), "it must be finite");
-        }
-        if self.prior != 0.0 && counts.len() != n {
-            return bad("prior", self.prior.to_string(), "a prior needs the training count of every class");
-        }
         Ok(())
+    }
+}
+
+/// What makes a tree, whichever its map.
+pub(super) struct Tree {
+    pub leaf_law: LeafLaw,
+    pub leaf_size: usize,
+    pub floor: f32,
+    /// Prior weight of each class; empty when all are one.
+    pub prior: Vec<f32>,
+    pub memory_gib: f64,
+}
+
+impl Tree {
+    /// Builds the tree over `classes`, with a map of `width` features that is made once the tree is known to fit.
+    pub fn build(
+        self,
+        classes: Classes<'_>,
+        width: usize,
+        map: impl FnOnce() -> FeatureMap,
+    ) -> Result<RffTree, Error> {
+        let n = classes.len();
+        let leaves = n.div_ceil(self.leaf_size);
+        self.check_memory(n, leaves, width)?;
+        let mut tree = RffTree {
+            map: map(),
+            leaf_law: self.leaf_law,
+            leaf_size: self.leaf_size,
+            floor: self.floor,
+            prior: self.prior,
+            weights: vec![1.0; n],
+            inverse_norms: vec![1.0; n],
+            class_features: if self.leaf_law == LeafLaw::Features { vec![0.0; n * width] } else { Vec::new() },
+            sums: vec![0.0; 2 * leaves * width],
+            masses: vec![0.0; 2 * leaves],
+            next_rebuild: 0,
+        };
+        tree.rebuild(classes)?;
+        Ok(tree)
     }
 
     fn check_memory(&self, n: usize, leaves: usize, width: usize) -> Result<(), Error> {
@@ -132,12 +150,34 @@ impl RffConfig {
         let what = if phi > 0 { "phi of every class with the tree of sums" } else { "the tree of sums" };
         Err(Error::TooLarge { what, needed: phi + tree, limit })
     }
+}
 
-    fn prior_weights(&self, counts: &[u64]) -> Vec<f32> {
-        if self.prior == 0.0 {
-            return Vec::new();
-        }
-        let max = counts.iter().max().copied().unwrap_or(0) as f64 + 1.0;
-        counts.iter().map(|&count| ((count as f64 + 1.0) / max).powf(f64::from(self.prior)) as f32).collect()
+/// Refuses what no tree can be built from.
+pub(super) fn check_common(n: usize, counts: &[u64], leaf_size: Option<usize>, prior: f32) -> Result<(), Error> {
+    if n == 0 || n >= ClassId::MAX as usize {
+        return bad("classes", n.to_string(), "there must be at least 1 and fewer than 2^32 - 1");
     }
+    if leaf_size == Some(0) {
+        return bad("leaf_size", "0".into(), "it must be at least 1");
+    }
+    if !prior.is_finite() {
+        return bad("prior", prior.to_string(), "it must be finite");
+    }
+    if prior != 0.0 && counts.len() != n {
+        return bad("prior", prior.to_string(), "a prior needs the training count of every class");
+    }
+    Ok(())
+}
+
+pub(super) fn bad(field: &'static str, value: String, why: &'static str) -> Result<(), Error> {
+    Err(Error::BadSetting { field, value, why })
+}
+
+/// `((count_i + 1) / max)^a` with `max` the largest `count + 1`; empty for `a = 0`.
+pub(super) fn prior_weights(prior: f32, counts: &[u64]) -> Vec<f32> {
+    if prior == 0.0 {
+        return Vec::new();
+    }
+    let max = counts.iter().max().copied().unwrap_or(0) as f64 + 1.0;
+    counts.iter().map(|&count| ((count as f64 + 1.0) / max).powf(f64::from(prior)) as f32).collect()
 }

@@ -21,10 +21,10 @@ impl RffLaw<'_> {
             }
             LeafLaw::Gauss => {
                 self.raw_products(classes.clone(), masses);
-                let (nu, scale) = (self.tree.nu, self.query_norm);
+                let (map, scale) = (&self.tree.map, self.query_norm);
                 let inverse_norms = &self.tree.inverse_norms[classes.clone()];
-                masses.iter_mut().zip(inverse_norms).for_each(|(mass, norm)| *mass = nu * (*mass * norm * scale - 1.0));
-                exp_in_place(masses);
+                masses.iter_mut().zip(inverse_norms).for_each(|(mass, norm)| *mass = *mass * norm * scale);
+                map.kernel(masses);
                 masses.iter_mut().zip(&self.tree.weights[classes.clone()]).for_each(|(mass, weight)| *mass *= weight);
             }
             LeafLaw::Exact => {
@@ -50,8 +50,9 @@ impl RffLaw<'_> {
         row_dots(self.query, &self.classes.rows()[classes.start * width..classes.end * width], width, out);
     }
 
+    /// The logit as the softmax takes it.
     fn logit(&self, raw_product: f32, class: usize) -> f32 {
         let scale = if self.classes.is_normalized() { self.tree.inverse_norms[class] } else { 1.0 };
-        raw_product * scale + self.classes.bias(class)
+        self.classes.score(raw_product * scale + self.classes.bias(class))
     }
 }

@@ -8,14 +8,19 @@
 //! `max(phi(h)·S, floor · w(C))`, `w(C)` the weight of its classes, and a conditional is the clamped child over the sum
 //! of the two clamped children, never over the parent's own estimate. So `q` sums to one under every floor, and
 //! [`ln_prob`](crate::Law::ln_prob) repeats the arithmetic of the draw.
+//!
+//! The tree asks little of its [feature map](crate::FeatureMap): over the map of the quadratic kernel it is the sampler
+//! of Blanc & Rendle, built by [`QuadraticConfig`].
 
 mod config;
 mod leaf;
+mod quadratic;
 mod refresh;
 mod state;
 mod walk;
 
 pub use config::{LeafLaw, RffConfig};
+pub use quadratic::QuadraticConfig;
 pub use walk::RffLaw;
 
 use std::borrow::Cow;
@@ -23,9 +28,10 @@ use std::borrow::Cow;
 use crate::{Block, ClassId, Classes, Draw, Error, FeatureMap, MIN_NORM, Sampler, Task, dot};
 use walk::{Walker, walk};
 
-/// The RF-softmax sampler. Build it with [`RffConfig::build`].
+/// A kernel sampler through a tree of feature sums. [`RffConfig::build`] makes the RF-softmax sampler,
+/// [`QuadraticConfig::build`] that of the quadratic kernel.
 ///
-/// With `L = n / leaf_size` leaves and `F = 2D`: a draw costs O(F log L) and the scoring of one leaf, shared by all the
+/// With `L = n / leaf_size` leaves and `F` features (`2D` for RF-softmax): a draw costs O(F log L) and the scoring of one leaf, shared by all the
 /// draws of a query that pass the same nodes; a refresh O(dD + F log L) a touched row; memory `8 L F` bytes and `8 n`,
 /// and `4 n F` more for [`LeafLaw::Features`].
 #[derive(Clone, Debug)]
@@ -33,13 +39,12 @@ pub struct RffTree {
     map: FeatureMap,
     leaf_law: LeafLaw,
     leaf_size: usize,
-    nu: f32,
     floor: f32,
     /// Prior weight of each class; empty when all are one.
     prior: Vec<f32>,
     /// `w_i = prior_i · exp(b_i)`, `[n]`.
     weights: Vec<f32>,
-    /// `1 / |row|`, `[n]`.
+    /// What a row is multiplied by before the map: `1 / |row|`, or one where the map takes raw rows; `[n]`.
     inverse_norms: Vec<f32>,
     /// `phi` of every class, `[n, F]`, for the leaf law `features` only.
     class_features: Vec<f32>,
@@ -76,6 +81,17 @@ impl RffTree {
         let width = self.map.width();
         &self.sums[2 * node * width..][..2 * width]
     }
+
+    /// What a query or a row is multiplied by before the map.
+    fn scale_of(&self, vector: &[f32]) -> f32 {
+        if self.map.takes_directions() { 1.0 / dot(vector, vector).sqrt().max(MIN_NORM) } else { 1.0 }
+    }
+
+    /// Whether the masses of a query are finite. Directions always have finite ones; a raw query need not.
+    fn takes(&self, query: &[f32], features: &[f32]) -> bool {
+        let root = &self.sums[self.map.width()..][..self.map.width()];
+        dot(query, query).is_finite() && (self.map.takes_directions() || dot(features, root).is_finite())
+    }
 }
 
 impl Sampler for RffTree {
@@ -86,7 +102,7 @@ impl Sampler for RffTree {
         let count = queries.len() / d;
         let query = |i: usize| &queries[i * d..][..d];
         let mut features = Vec::with_capacity(count * self.map.width());
-        self.map.map(count, |i| (query(i), inverse_norm(query(i))), |_, phi| features.extend_from_slice(phi));
+        self.map.map(count, |i| (query(i), self.scale_of(query(i))), |_, phi| features.extend_from_slice(phi));
         features
     }
 
@@ -96,8 +112,8 @@ impl Sampler for RffTree {
         features: Cow<'a, [f32]>,
         classes: Classes<'a>,
     ) -> Result<RffLaw<'a>, Error> {
-        if dot(query, query).is_finite() {
-            Ok(RffLaw::new(self, query, inverse_norm(query), features, classes))
+        if self.takes(query, &features) {
+            Ok(RffLaw::new(self, query, self.scale_of(query), features, classes))
         } else {
             Err(Error::BadQuery)
         }
@@ -126,8 +142,4 @@ impl Sampler for RffTree {
         let floats = [&self.weights, &self.inverse_norms, &self.class_features, &self.sums, &self.masses, &self.prior];
         floats.iter().map(|kept| size_of_val(kept.as_slice())).sum::<usize>() + self.map.bytes()
     }
-}
-
-fn inverse_norm(vector: &[f32]) -> f32 {
-    1.0 / dot(vector, vector).sqrt().max(MIN_NORM)
 }

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::{LeafLaw, RffTree};
+use crate::feature_map::{Term, add};
 use crate::rows::{Piece, split_rows};
 use crate::{ClassId, Classes, Error};
 
@@ -53,7 +54,7 @@ impl RffTree {
     fn update_scales(&mut self, ids: &[ClassId], classes: Classes<'_>) {
         for &id in ids {
             let class = id as usize;
-            self.inverse_norms[class] = classes.inverse_norm(class);
+            self.inverse_norms[class] = self.scale_of(classes.embedding(class));
             let prior = self.prior.get(class).copied().unwrap_or(1.0);
             self.weights[class] = prior * classes.bias(class).clamp(-LARGEST_BIAS, LARGEST_BIAS).exp();
         }
@@ -118,8 +119,7 @@ impl RffTree {
             }
             terms[first..].iter_mut().for_each(|term| term.place = k);
         }
-        let row = |i: usize| (terms[i].row, terms[i].scale);
-        self.map.map(terms.len(), row, |i, phi| add(piece.row(terms[i].place), terms[i].weight, phi));
+        self.map.add_terms(&terms, piece);
     }
 
     /// What is added to the sum of a leaf: `new - old` for a few touched classes, or, with the answer `true`, all classes
@@ -179,15 +179,6 @@ impl RffTree {
     }
 }
 
-/// A weighted feature vector on its way into a sum.
-struct Term<'c> {
-    /// Which sum of the piece.
-    place: usize,
-    row: &'c [f32],
-    scale: f32,
-    weight: f32,
-}
-
 /// The scales of the touched classes before a refresh: what their old features are subtracted with.
 struct Scales {
     inverse_norms: Vec<f32>,
@@ -199,8 +190,4 @@ impl Scales {
         let pick = |from: &[f32]| ids.iter().map(|&id| from[id as usize]).collect();
         Self { inverse_norms: pick(&tree.inverse_norms), weights: pick(&tree.weights) }
     }
-}
-
-fn add(sum: &mut [f32], weight: f32, phi: &[f32]) {
-    sum.iter_mut().zip(phi).for_each(|(sum, phi)| *sum += weight * phi);
 }
