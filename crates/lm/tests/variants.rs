@@ -3,7 +3,9 @@
 use burn::tensor::Device;
 use rf_data::{Corpus, DataConfig, SyntheticConfig};
 use rf_lm::{Error, ModelConfig, Settings, train};
-use rf_softmax::{Estimator, LeafLaw, LossConfig, LossKind, RffConfig, RowOptimizer, SamplerConfig};
+use rf_softmax::{
+    Estimator, LeafLaw, LossConfig, LossKind, QuadraticConfig, RffConfig, RowOptimizer, SamplerConfig, UnigramConfig,
+};
 use rf_training::{
     Cosine, OptimizerConfig, OptimizerKind, Plateau, RunFolder, ScheduleConfig, Score, Stop, Summary, TrainConfig,
 };
@@ -68,6 +70,14 @@ fn every_variant_learns() {
         ("full", |s| s.loss.kind = LossKind::Full),
         ("uniform", |s| s.loss.sampler = SamplerConfig::Uniform {}),
         ("exp", |s| s.loss.sampler = SamplerConfig::Exp {}),
+        ("log-uniform", |s| s.loss.sampler = SamplerConfig::LogUniform {}),
+        ("unigram", |s| s.loss.sampler = SamplerConfig::Unigram(UnigramConfig::default())),
+        ("quadratic", |s| s.loss.sampler = SamplerConfig::Quadratic(QuadraticConfig::default())),
+        ("quadratic, absolute", |s| {
+            s.loss.sampler = SamplerConfig::Quadratic(QuadraticConfig::default());
+            s.loss.absolute = true;
+        }),
+        ("full, absolute", |s| (s.loss.kind, s.loss.absolute) = (LossKind::Full, true)),
         ("gauss leaves with a prior", |s| leaves(s, LeafLaw::Gauss, 0.75)),
         ("exact leaves", |s| leaves(s, LeafLaw::Exact, 0.0)),
         ("both corrected", |s| s.loss.estimator = Estimator::BothCorrected),

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::exp::SoftmaxLaw;
 use crate::log_uniform::LogUniformLaw;
-use crate::unigram::UnigramLaw;
 use crate::uniform::UniformLaw;
+use crate::unigram::UnigramLaw;
 use crate::{
     Block, ClassId, Classes, Draw, Error, ExactSoftmax, Law, LogUniform, QuadraticConfig, RffConfig, RffLaw, RffTree,
     Sampler, Uniform, Unigram, UnigramConfig, Work,

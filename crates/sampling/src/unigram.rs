@@ -173,7 +173,8 @@ impl Law for UnigramLaw<'_> {
         let (first, mut passed, mut rest) = (out.len(), 0, excluded);
         for point in points {
             let mut at = ((point * kept as f64) as u64).min(kept - 1) + passed;
-            while let Some((&class, after)) = rest.split_first().filter(|(class, _)| sampler.cumulative[**class as usize] <= at)
+            while let Some((&class, after)) =
+                rest.split_first().filter(|(class, _)| sampler.cumulative[**class as usize] <= at)
             {
                 at += sampler.weight(class);
                 passed += sampler.weight(class);

@@ -3,8 +3,8 @@
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 use rf_sampling::{
-    AnySampler, BatchRequest, ClassId, Classes, Draw, Error, Law, LeafLaw, Points, Purpose, RffConfig, RffTree,
-    Sampler, SamplerConfig, draw_batch, ln_prob_batch, stream,
+    AnySampler, BatchRequest, ClassId, Classes, Draw, Error, Law, LeafLaw, Points, Purpose, QuadraticConfig, RffConfig,
+    RffTree, Sampler, SamplerConfig, UnigramConfig, draw_batch, ln_prob_batch, stream,
 };
 
 const N: usize = 37;
@@ -55,7 +55,18 @@ fn counts() -> Vec<u64> {
 }
 
 fn samplers() -> Vec<(String, SamplerConfig)> {
-    let mut all = vec![("uniform".into(), SamplerConfig::Uniform {}), ("exp".into(), SamplerConfig::Exp {})];
+    let mut all = vec![
+        ("uniform".into(), SamplerConfig::Uniform {}),
+        ("exp".into(), SamplerConfig::Exp {}),
+        ("log-uniform".into(), SamplerConfig::LogUniform {}),
+    ];
+    for power in [0.75, -0.5] {
+        all.push((format!("unigram {power}"), SamplerConfig::Unigram(UnigramConfig { power })));
+    }
+    for (leaf_size, prior) in [(Some(1), 0.0), (Some(4), 0.75), (None, 0.0), (Some(64), 0.0)] {
+        let config = QuadraticConfig { leaf_size, prior, ..Default::default() };
+        all.push((format!("quadratic leaf {leaf_size:?} prior {prior}"), SamplerConfig::Quadratic(config)));
+    }
     for leaf_law in [LeafLaw::Features, LeafLaw::Gauss, LeafLaw::Exact] {
         for (floor, leaf_size, prior) in [(0.0, 4, 0.0), (0.01, 5, 0.0), (0.3, 1, 0.75), (2.0, 3, 0.5), (0.01, 64, 0.0)]
         {
@@ -66,6 +77,16 @@ fn samplers() -> Vec<(String, SamplerConfig)> {
         }
     }
     all
+}
+
+/// Whether a sampler knows neither queries nor rows.
+fn is_blind(name: &str) -> bool {
+    ["uniform", "log-uniform", "unigram"].iter().any(|blind| name.starts_with(blind))
+}
+
+/// The samplers that keep sums of what they know of the rows.
+fn trees() -> impl Iterator<Item = (String, SamplerConfig)> {
+    samplers().into_iter().filter(|(_, config)| ["rff", "quadratic"].contains(&config.name()))
 }
 
 /// Runs a law on every sampler over every table.
@@ -119,8 +140,13 @@ fn chi_squared(name: &str, law: &impl Law, draws: usize, points: Points, exclude
     }
     let mut probabilities: Vec<f64> = law.ln_probs(N).iter().map(|&ln_q| f64::from(ln_q).exp()).collect();
     excluded.iter().for_each(|&class| probabilities[class as usize] = 0.0);
+    compare(name, &observed, probabilities);
+}
+
+/// The chi-squared test of counts against probabilities up to a factor.
+fn compare(name: &str, observed: &[f64], probabilities: Vec<f64>) {
     let kept: f64 = probabilities.iter().sum();
-    let total = (walks * draws) as f64;
+    let total: f64 = observed.iter().sum();
     let (mut statistic, mut cells, mut rest) = (0.0, 0.0, (0.0, 0.0));
     for (&observed, probability) in observed.iter().zip(probabilities) {
         let expected = total * probability / kept;
@@ -149,6 +175,19 @@ fn draws_follow_the_law() {
         chi_squared(name, &law, 25, Points::Independent, &[]);
         // Systematic points of one walk depend on each other: one point a walk.
         chi_squared(name, &law, 1, Points::Systematic, &[]);
+    });
+}
+
+/// What is drawn one at a time, by `rand`'s interface.
+#[test]
+fn single_draws_follow_the_law() {
+    each(|name, sampler, table| {
+        let query = query();
+        let law = sampler.at(&query, table.classes()).unwrap();
+        let mut observed = vec![0.0; N];
+        let rng = stream(SEED, Purpose::Draws, 1, 1);
+        (&law).sample_iter(rng).take(20_000).for_each(|class| observed[class as usize] += 1.0);
+        compare(name, &observed, law.ln_probs(N).iter().map(|&ln_q| f64::from(ln_q).exp()).collect());
     });
 }
 
@@ -257,7 +296,7 @@ fn refreshing_some_or_all_classes_equals_building_anew() {
                     assert!((a - b).abs() < 1e-4, "{name}, {}: class {class}: {a} and {b}", table.name);
                 }
                 // A floor above every estimate leaves the weights alone, which no embedding moves.
-                let blind = name == "uniform" || name.contains("floor 0.3") || name.contains("floor 2");
+                let blind = is_blind(&name) || name.contains("floor 0.3") || name.contains("floor 2");
                 assert!(blind || old != refreshed, "{name}: the refresh changed nothing");
             }
         }
@@ -268,7 +307,7 @@ fn refreshing_some_or_all_classes_equals_building_anew() {
 fn rows_that_are_not_finite_are_refused_and_the_tree_stays_whole() {
     for bad in [f32::NAN, f32::INFINITY, 1e30] {
         for table in tables() {
-            for (name, config) in samplers().into_iter().filter(|(_, config)| config.name() == "rff") {
+            for (name, config) in trees() {
                 let mut rows = table.rows.clone();
                 let mut sampler = config.build(table.classes(), &counts(), SEED).unwrap();
                 let query = query();
@@ -290,7 +329,7 @@ fn a_bias_of_any_finite_size_keeps_a_law() {
         let mut rows = table.rows.clone();
         rows[5 * table.width + D] = bias;
         let classes = classes_of(table, &rows);
-        for (name, config) in samplers().into_iter().filter(|(_, config)| config.name() == "rff") {
+        for (name, config) in trees() {
             let sampler = config.build(classes, &counts(), SEED).unwrap();
             let total: f64 =
                 sampler.at(&query(), classes).unwrap().ln_probs(N).iter().map(|&q| f64::from(q).exp()).sum();
@@ -304,7 +343,7 @@ fn queries_that_are_not_finite_are_refused() {
     each(|name, sampler, table| {
         let query = [f32::NAN; D];
         let refused = matches!(sampler.at(&query, table.classes()), Err(Error::BadQuery));
-        assert!(refused || name.starts_with("uniform"), "{name}");
+        assert!(refused || is_blind(name), "{name}");
     });
 }
 
@@ -346,27 +385,29 @@ fn probabilities_asked_for_a_batch_are_those_of_single_queries() {
     });
 }
 
-fn tree(config: &RffConfig, table: &Table) -> RffTree {
-    config.build(table.classes(), &counts(), SEED).unwrap()
+fn tree(config: &SamplerConfig, classes: Classes<'_>) -> RffTree {
+    match config.build(classes, &counts(), SEED).unwrap() {
+        AnySampler::Tree(tree) => *tree,
+        other => panic!("{other:?} is no tree"),
+    }
 }
 
 #[test]
 fn a_restored_tree_is_equal_to_the_last_bit() {
-    for leaf_law in [LeafLaw::Features, LeafLaw::Gauss, LeafLaw::Exact] {
-        let config = RffConfig { features: 40, leaf_law, leaf_size: Some(4), ..Default::default() };
-        for table in tables() {
+    for table in tables() {
+        for (name, config) in trees() {
             let mut rows = table.rows.clone();
-            let mut walked = tree(&config, &table);
+            let mut walked = tree(&config, table.classes());
             for ids in [&[1, 2, 30][..], &[0, 7, 8, 9], &[5]] {
                 let before = change(&mut rows, table.width, ids);
                 walked.refresh(ids, &before, classes_of(&table, &rows)).unwrap();
             }
             let classes = classes_of(&table, &rows);
-            let mut restored = tree(&config, &table);
+            let mut restored = tree(&config, table.classes());
             restored.restore(classes, walked.leaf_sums(), walked.next_rebuild()).unwrap();
             let query = query();
             let probabilities = |tree: &RffTree| tree.at(&query, classes).unwrap().ln_probs(N);
-            assert_eq!(probabilities(&walked), probabilities(&restored), "{leaf_law:?}, {}", table.name);
+            assert_eq!(probabilities(&walked), probabilities(&restored), "{name}, {}", table.name);
         }
     }
 }
@@ -374,23 +415,27 @@ fn a_restored_tree_is_equal_to_the_last_bit() {
 #[test]
 fn drift_stays_bounded_over_many_steps() {
     let table = &tables()[0];
-    let config = RffConfig { features: 40, leaf_law: LeafLaw::Gauss, leaf_size: Some(8), ..Default::default() };
-    let (mut rows, mut walked) = (table.rows.clone(), tree(&config, table));
-    for step in 0..2_000u32 {
-        let id = [step % N as u32];
-        let before = rows[id[0] as usize * D..][..D].to_vec();
-        rows[id[0] as usize * D + step as usize % D] += 0.1;
-        walked.refresh(&id, &before, classes_of(table, &rows)).unwrap();
+    let gauss = RffConfig { features: 40, leaf_law: LeafLaw::Gauss, leaf_size: Some(8), ..Default::default() };
+    let quadratic = QuadraticConfig { leaf_size: Some(8), ..Default::default() };
+    for config in [SamplerConfig::Rff(gauss), SamplerConfig::Quadratic(quadratic)] {
+        let (mut rows, mut walked) = (table.rows.clone(), tree(&config, table.classes()));
+        for step in 0..2_000u32 {
+            let id = [step % N as u32];
+            let before = rows[id[0] as usize * D..][..D].to_vec();
+            rows[id[0] as usize * D + step as usize % D] += 0.1;
+            walked.refresh(&id, &before, classes_of(table, &rows)).unwrap();
+        }
+        let rebuilt = tree(&config, classes_of(table, &rows));
+        let worst = walked.leaf_sums().iter().zip(rebuilt.leaf_sums()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 1e-5, "{}: the sums drifted by {worst}", config.name());
     }
-    let rebuilt = config.build(classes_of(table, &rows), &[], SEED).unwrap();
-    let worst = walked.leaf_sums().iter().zip(rebuilt.leaf_sums()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    assert!(worst < 1e-5, "the sums drifted by {worst}");
 }
 
 #[test]
 fn settings_out_of_range_are_refused() {
     let table = &tables()[0];
-    let refused = |config: RffConfig, counts: &[u64]| config.build(table.classes(), counts, SEED).unwrap_err();
+    let any = |config: SamplerConfig, counts: &[u64]| config.build(table.classes(), counts, SEED).unwrap_err();
+    let refused = |config: RffConfig, counts: &[u64]| any(SamplerConfig::Rff(config), counts);
     let field = |error| match error {
         Error::BadSetting { field, .. } => field,
         other => panic!("{other}"),
@@ -402,4 +447,18 @@ fn settings_out_of_range_are_refused() {
     assert_eq!(field(refused(RffConfig { prior: 0.5, ..Default::default() }, &[1, 2])), "prior");
     let small = RffConfig { memory_gib: 1e-6, ..Default::default() };
     assert!(matches!(refused(small, &[]), Error::TooLarge { .. }));
+
+    let refused = |config: QuadraticConfig| any(SamplerConfig::Quadratic(config), &[]);
+    assert_eq!(field(refused(QuadraticConfig { alpha: 0.0, ..Default::default() })), "alpha");
+    assert_eq!(field(refused(QuadraticConfig { leaf_size: Some(0), ..Default::default() })), "leaf_size");
+    assert_eq!(field(refused(QuadraticConfig { prior: 0.5, ..Default::default() })), "prior");
+    let small = QuadraticConfig { memory_gib: 1e-6, ..Default::default() };
+    assert!(matches!(refused(small), Error::TooLarge { .. }));
+
+    let unigram = |power| SamplerConfig::Unigram(UnigramConfig { power });
+    assert_eq!(field(any(unigram(f32::NAN), &counts())), "power");
+    for config in [unigram(0.75), SamplerConfig::LogUniform {}] {
+        assert_eq!(field(any(config.clone(), &[])), "kind");
+        assert_eq!(field(any(config, &[1, 2])), "kind");
+    }
 }

@@ -50,6 +50,10 @@ pub struct LossConfig {
     pub learn_tau: bool,
     /// Whether classes have a bias.
     pub bias: bool,
+    /// Whether the softmax is the absolute one, `p ∝ exp(|o|)` of the whole logit, in the loss and in evaluation: a model
+    /// of its own, meant for proposals that are symmetric in the logit, such as the quadratic kernel (Blanc & Rendle 2018,
+    /// section 3.3).
+    pub absolute: bool,
     /// The proposal.
     pub sampler: SamplerConfig,
 }
@@ -66,6 +70,7 @@ impl Default for LossConfig {
             tau: 100.0 / 9.0,
             learn_tau: false,
             bias: false,
+            absolute: false,
             sampler: SamplerConfig::default(),
         }
     }
@@ -157,6 +162,12 @@ impl SampledSoftmaxLossConfig {
     /// Whether classes have a bias, which starts at zero.
     pub fn with_bias(mut self, bias: bool) -> Self {
         self.loss.bias = bias;
+        self
+    }
+
+    /// Whether the softmax is the absolute one, `p ∝ exp(|o|)`.
+    pub fn with_absolute(mut self, absolute: bool) -> Self {
+        self.loss.absolute = absolute;
         self
     }
 

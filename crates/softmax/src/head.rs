@@ -13,7 +13,7 @@ use rf_sampling::{AnySampler, BatchRequest, ClassId, Classes, Sampler, draw_batc
 
 use crate::config::{Estimator, LossKind};
 use crate::host_op::{Pullback, host_op, to_vec};
-use crate::loss::{ClassRows, Layout, LossValue, full_softmax, sampled_softmax};
+use crate::loss::{ClassRows, Layout, LossValue, Score, full_softmax, sampled_softmax};
 use crate::{Candidates, Error, IGNORED, LossConfig, RowGradients, RowTable, SampledSoftmaxLossConfig, normalize_rows};
 
 /// A softmax over many classes, trained from a few of them at a time.
@@ -268,8 +268,7 @@ impl SampledSoftmaxLoss {
         let leaf = self.table.gather(&ids, &queries.device())?;
         let rows = if self.config.normalized { normalize_rows(leaf.clone(), self.dim) } else { leaf.clone() };
         let data = to_vec(rows.clone());
-        let class_rows = ClassRows { data: &data, dim: self.dim, width: self.table.width() };
-        let value = loss(&to_vec(queries.clone()), class_rows, queries.device().is_autodiff());
+        let value = loss(&to_vec(queries.clone()), self.scored(&data), queries.device().is_autodiff());
         let mean = value.mean();
         let LossValue { nll, grad_queries, grad_rows, .. } = value;
         let pullback = Pullback::new(move |upstream| {
@@ -278,6 +277,12 @@ impl SampledSoftmaxLoss {
         });
         let loss = host_op(vec![mean as f32], [1], &[queries, rows], pullback);
         Ok(SoftmaxOutput { loss, mean, nll, classes: ids, rows: leaf, ln_tau })
+    }
+
+    /// Rows as they enter the logits, to be scored by the loss.
+    fn scored<'a>(&self, data: &'a [f32]) -> ClassRows<'a> {
+        let score = if self.config.absolute { Score::Absolute } else { Score::Plain };
+        ClassRows { data, dim: self.dim, width: self.table.width(), score }
     }
 
     fn target_ids(&self, targets: Tensor<1, Int>) -> Result<Vec<ClassId>, Error> {
@@ -326,5 +331,6 @@ fn first_rows(config: &SampledSoftmaxLossConfig) -> RowTable {
 fn classes_of<'t>(table: &'t RowTable, config: &LossConfig) -> Classes<'t> {
     let classes = Classes::new(table.data(), table.width());
     let classes = if config.bias { classes.with_bias() } else { classes };
-    if config.normalized { classes.normalized() } else { classes }
+    let classes = if config.normalized { classes.normalized() } else { classes };
+    if config.absolute { classes.absolute() } else { classes }
 }

@@ -94,7 +94,7 @@ pub use file::StateFile;
 pub use head::{Evaluator, HeadGradients, SampledSoftmaxLoss, SoftmaxOutput};
 pub use host_op::{Pullback, host_op, to_vec};
 pub use normalize::normalize_rows;
-pub use rf_sampling::{IGNORED, LeafLaw, Points, RffConfig, SamplerConfig};
+pub use rf_sampling::{IGNORED, LeafLaw, Points, QuadraticConfig, RffConfig, SamplerConfig, UnigramConfig};
 pub use row_optimizer::RowOptimizer;
 pub use row_table::{RowGradients, RowInit, RowTable};
 pub use state::{NamedTensor, StateData, StateSource};

@@ -53,26 +53,72 @@ fn gradient(head: &SampledSoftmaxLoss) -> (SoftmaxOutput, Vec<f64>) {
     (output, all)
 }
 
-fn full() -> (SoftmaxOutput, Vec<f64>) {
-    gradient(&config(SamplerConfig::Uniform {}, 1).with_kind(LossKind::Full).init(&device()).unwrap())
+fn full(absolute: bool) -> (SoftmaxOutput, Vec<f64>) {
+    let config = config(SamplerConfig::Uniform {}, 1).with_kind(LossKind::Full).with_absolute(absolute);
+    gradient(&config.init(&device()).unwrap())
 }
 
 #[test]
 fn drawing_from_the_softmax_gives_the_full_loss_for_every_draw() {
-    let (want, _) = full();
-    for draws in [1, 7, 30] {
-        for seed in 0..5 {
-            let (got, _) = gradient(&head(SamplerConfig::Exp {}, draws, seed));
-            for (got, want) in got.nll.iter().zip(&want.nll) {
-                assert!((got - want).abs() < 1e-5, "{got} and {want} at m = {draws}");
+    for absolute in [false, true] {
+        let (want, _) = full(absolute);
+        for draws in [1, 7, 30] {
+            for seed in 0..5 {
+                let config = config(SamplerConfig::Exp {}, draws).with_seed(seed).with_absolute(absolute);
+                let (got, _) = gradient(&config.init(&device()).unwrap());
+                for (got, want) in got.nll.iter().zip(&want.nll) {
+                    assert!((got - want).abs() < 1e-5, "{got} and {want} at m = {draws}");
+                }
             }
         }
     }
 }
 
+#[test]
+fn the_absolute_loss_is_that_of_the_sizes_of_the_logits() {
+    let (output, _) = full(true);
+    let (h, rows) = (to_vec(queries()), normals(N * D, 0));
+    let unit = |x: &[f32]| {
+        let norm = x.iter().map(|x| f64::from(x * x)).sum::<f64>().sqrt();
+        x.iter().map(|&x| f64::from(x) / norm).collect::<Vec<_>>()
+    };
+    for (query, (&target, got)) in h.chunks(D).zip(TARGETS.iter().zip(&output.nll)) {
+        let size = |row: &[f32]| 4.0 * unit(query).iter().zip(unit(row)).map(|(a, b)| a * b).sum::<f64>().abs();
+        let sizes: Vec<f64> = rows.chunks(D).map(size).collect();
+        let want = sizes.iter().map(|size| size.exp()).sum::<f64>().ln() - sizes[target as usize];
+        assert!((f64::from(*got) - want).abs() < 1e-5, "{got} and {want}");
+    }
+}
+
+#[test]
+fn turning_a_class_round_turns_its_gradient_round_and_leaves_the_absolute_loss() {
+    let mut rows = normals(N * D, 0);
+    rows[3 * D..4 * D].iter_mut().for_each(|x| *x = -*x);
+    for kind in [LossKind::Full, LossKind::Sampled] {
+        let config = config(SamplerConfig::Uniform {}, 20).with_kind(kind).with_absolute(true);
+        let (plain, before) = gradient(&config.clone().init(&device()).unwrap());
+        let (turned, after) = gradient(&config.with_rows(rows.clone()).init(&device()).unwrap());
+        assert_eq!(plain.nll, turned.nll, "{kind:?}");
+        for (at, (before, after)) in before.iter().zip(after).enumerate() {
+            let turned = (B * D + 3 * D..B * D + 4 * D).contains(&at);
+            assert!(
+                (if turned { -after } else { after } - before).abs() < 1e-6,
+                "{kind:?}: {before} and {after} at {at}"
+            );
+        }
+    }
+}
+
+#[test]
+fn training_and_evaluation_agree_on_the_absolute_loss() {
+    let head = config(SamplerConfig::Exp {}, 10).with_absolute(true).init(&device()).unwrap();
+    let evaluated = head.exact_nll(queries(), &TARGETS).unwrap();
+    assert_eq!(evaluated, full(true).0.nll);
+}
+
 /// Distance of the mean sampled gradient from the full one, as a share of the latter's length.
 fn bias(sampler: &SamplerConfig, draws: usize, seeds: u64) -> f64 {
-    let (_, want) = full();
+    let (_, want) = full(false);
     let mut mean = vec![0.0; want.len()];
     for seed in 0..seeds {
         let (_, got) = gradient(&head(sampler.clone(), draws, seed));
@@ -102,12 +148,15 @@ fn the_mean_gradient_approaches_the_full_one_as_draws_grow_and_sooner_for_a_bett
 #[test]
 fn finite_differences_agree_with_the_gradient() {
     let rff = SamplerConfig::Rff(RffConfig { features: 32, leaf_size: Some(4), ..Default::default() });
-    for (kind, estimator) in [
-        (LossKind::Sampled, Estimator::Published),
-        (LossKind::Sampled, Estimator::BothCorrected),
-        (LossKind::Full, Estimator::Published),
+    for (kind, estimator, absolute) in [
+        (LossKind::Sampled, Estimator::Published, false),
+        (LossKind::Sampled, Estimator::Published, true),
+        (LossKind::Sampled, Estimator::BothCorrected, false),
+        (LossKind::Full, Estimator::Published, false),
+        (LossKind::Full, Estimator::Published, true),
     ] {
-        let head = config(rff.clone(), 10).with_kind(kind).with_estimator(estimator).init(&device()).unwrap();
+        let config = config(rff.clone(), 10).with_kind(kind).with_estimator(estimator).with_absolute(absolute);
+        let head = config.init(&device()).unwrap();
         let h = queries();
         let ids = head.draw(&to_vec(h.clone()), &TARGETS).unwrap();
         // Candidates held fixed: the loss is differentiated as a function of h for given draws.

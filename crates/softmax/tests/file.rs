@@ -6,18 +6,21 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand_distr::{Distribution, StandardNormal};
 use rf_sampling::{Purpose, stream};
 use rf_softmax::{
-    Error, HeadGradients, LeafLaw, NamedTensor, RffConfig, RowOptimizer, SampledSoftmaxLoss, SampledSoftmaxLossConfig,
-    SamplerConfig, SoftmaxOutput, StateData, StateFile, StateSource, to_vec,
+    Error, HeadGradients, LeafLaw, NamedTensor, QuadraticConfig, RffConfig, RowOptimizer, SampledSoftmaxLoss,
+    SampledSoftmaxLossConfig, SamplerConfig, SoftmaxOutput, StateData, StateFile, StateSource, to_vec,
 };
 
 const N: usize = 150;
 const D: usize = 6;
 const B: usize = 5;
 
-fn config(leaf_law: LeafLaw, optimizer: RowOptimizer) -> SampledSoftmaxLossConfig {
-    let rff = RffConfig { features: 16, leaf_law, leaf_size: Some(7), prior: 0.5, ..Default::default() };
+fn rff(leaf_law: LeafLaw) -> SamplerConfig {
+    SamplerConfig::Rff(RffConfig { features: 16, leaf_law, leaf_size: Some(7), prior: 0.5, ..Default::default() })
+}
+
+fn config(sampler: SamplerConfig, optimizer: RowOptimizer) -> SampledSoftmaxLossConfig {
     SampledSoftmaxLossConfig::new(N, D)
-        .with_sampler(SamplerConfig::Rff(rff))
+        .with_sampler(sampler)
         .with_counts((0..N as u64).rev().collect())
         .with_optimizer(optimizer)
         .with_draws(12)
@@ -31,7 +34,7 @@ fn init(config: SampledSoftmaxLossConfig) -> SampledSoftmaxLoss {
 }
 
 fn plain() -> SampledSoftmaxLoss {
-    init(config(LeafLaw::Gauss, RowOptimizer::Adagrad))
+    init(config(rff(LeafLaw::Gauss), RowOptimizer::Adagrad))
 }
 
 fn queries(step: u64) -> Tensor<2> {
@@ -61,11 +64,13 @@ fn bits(head: &SampledSoftmaxLoss) -> Vec<(String, Vec<u64>)> {
 fn a_loaded_head_draws_and_trains_on_as_the_saved_one_to_the_last_bit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("head.safetensors");
-    for leaf_law in [LeafLaw::Features, LeafLaw::Gauss, LeafLaw::Exact] {
+    let quadratic = SamplerConfig::Quadratic(QuadraticConfig { leaf_size: Some(7), ..Default::default() });
+    for sampler in [rff(LeafLaw::Features), rff(LeafLaw::Gauss), rff(LeafLaw::Exact), quadratic] {
         for optimizer in
             [RowOptimizer::Sgd, RowOptimizer::Adagrad, RowOptimizer::RowWiseAdagrad, RowOptimizer::LazyAdam]
         {
-            let (mut saved, mut loaded) = (init(config(leaf_law, optimizer)), init(config(leaf_law, optimizer)));
+            let fresh = || init(config(sampler.clone(), optimizer));
+            let (mut saved, mut loaded) = (fresh(), fresh());
             (0..9).for_each(|number| drop(step(&mut saved, number)));
             // What the other head has learned must leave no trace.
             (20..24).for_each(|number| drop(step(&mut loaded, number)));
@@ -76,11 +81,11 @@ fn a_loaded_head_draws_and_trains_on_as_the_saved_one_to_the_last_bit() {
             assert_eq!(loaded.draw(&h, &[0; B]).unwrap(), saved.draw(&h, &[0; B]).unwrap());
             for number in 9..12 {
                 let ((want, want_gradients), (got, gradients)) = (step(&mut saved, number), step(&mut loaded, number));
-                assert_eq!(got.mean.to_bits(), want.mean.to_bits(), "{leaf_law:?}, {optimizer:?}");
+                assert_eq!(got.mean.to_bits(), want.mean.to_bits(), "{sampler:?}, {optimizer:?}");
                 assert_eq!(got.nll, want.nll);
                 assert_eq!(gradients, want_gradients);
             }
-            assert_eq!(bits(&loaded), bits(&saved), "{leaf_law:?}, {optimizer:?}");
+            assert_eq!(bits(&loaded), bits(&saved), "{sampler:?}, {optimizer:?}");
         }
     }
 }
@@ -135,18 +140,18 @@ fn misfit(saved: &SampledSoftmaxLoss, mut head: SampledSoftmaxLoss) -> Error {
 
 #[test]
 fn a_head_of_other_settings_is_refused() {
-    let uniform = || config(LeafLaw::Gauss, RowOptimizer::Adagrad).with_sampler(SamplerConfig::Uniform {});
+    let uniform = || config(rff(LeafLaw::Gauss), RowOptimizer::Adagrad).with_sampler(SamplerConfig::Uniform {});
     let missing = misfit(&init(uniform()), plain());
     assert!(matches!(&missing, Error::MissingState(name) if name == "tree.leaf_sums"), "{missing:?}");
 
-    let missing = misfit(&plain(), init(config(LeafLaw::Gauss, RowOptimizer::LazyAdam)));
+    let missing = misfit(&plain(), init(config(rff(LeafLaw::Gauss), RowOptimizer::LazyAdam)));
     assert!(matches!(&missing, Error::MissingState(name) if name == "classes.first_moment"), "{missing:?}");
 
-    let wrong = misfit(&plain(), init(config(LeafLaw::Gauss, RowOptimizer::Adagrad).with_bias(false)));
+    let wrong = misfit(&plain(), init(config(rff(LeafLaw::Gauss), RowOptimizer::Adagrad).with_bias(false)));
     let Error::WrongState { name, wanted, found } = wrong else { panic!("{wrong:?}") };
     assert_eq!((name.as_str(), wanted, found), ("classes.rows", N * D, N * (D + 1)));
 
-    let seed = misfit(&plain(), init(config(LeafLaw::Gauss, RowOptimizer::Adagrad).with_seed(9)));
+    let seed = misfit(&plain(), init(config(rff(LeafLaw::Gauss), RowOptimizer::Adagrad).with_seed(9)));
     assert!(matches!(&seed, Error::BadSetting { field: "seed", .. }), "{seed:?}");
 }
 

@@ -85,15 +85,18 @@ fn dropout(model: &ModelConfig) -> String {
 fn loss(plan: &Plan) -> String {
     let loss = &plan.loss;
     let scale = if loss.normalized { format!("normalized, tau = {}", loss.tau) } else { format!("tau = {}", loss.tau) };
+    let softmax = if loss.absolute { "absolute softmax" } else { "softmax" };
     if loss.kind == LossKind::Full {
-        return format!("full softmax, {scale}");
+        return format!("full {softmax}, {scale}");
     }
     let (draws, sampler) = (loss.draws, loss.sampler.name());
     let settings = match &loss.sampler {
         SamplerConfig::Rff(rff) => format!(" (D = {}, nu = {})", rff.features, rff.nu),
-        SamplerConfig::Uniform {} | SamplerConfig::Exp {} => String::new(),
+        SamplerConfig::Quadratic(quadratic) => format!(" (alpha = {})", quadratic.alpha),
+        SamplerConfig::Unigram(unigram) => format!(" (counts to the power {})", unigram.power),
+        SamplerConfig::Uniform {} | SamplerConfig::LogUniform {} | SamplerConfig::Exp {} => String::new(),
     };
-    format!("sampled softmax, {draws} draws a token by {sampler}{settings}, {scale}")
+    format!("sampled {softmax}, {draws} draws a token by {sampler}{settings}, {scale}")
 }
 
 fn optimizer(optimizer: &OptimizerConfig) -> String {

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use rf_data::DataConfig;
-use rf_softmax::{LossConfig, RffConfig, SamplerConfig};
+use rf_softmax::{LossConfig, SamplerConfig};
 use rf_training::OptimizerConfig;
 
 use super::Plan;
@@ -35,15 +35,15 @@ pub fn check(plan: &Plan, places: &Places) -> anyhow::Result<()> {
 
 fn check_sizes(plan: &Plan, places: &Places) -> anyhow::Result<()> {
     let (model, train) = (&plan.model, &plan.train);
-    let rff = rff(&plan.loss);
+    let (features, leaf_size) = tree_sizes(&plan.loss.sampler);
     let sizes = [
         ("model.embedding", Some(model.embedding)),
         ("model.hidden", Some(model.hidden)),
         ("model.layers", Some(model.layers)),
         ("model.projection", model.projection),
         ("loss.draws", Some(plan.loss.draws)),
-        ("loss.sampler.features", rff.map(|rff| rff.features)),
-        ("loss.sampler.leaf_size", rff.and_then(|rff| rff.leaf_size)),
+        ("loss.sampler.features", features),
+        ("loss.sampler.leaf_size", leaf_size),
         ("train.epochs", train.epochs),
         ("train.patience", train.patience),
         ("train.batch_size", Some(train.batch_size)),
@@ -102,11 +102,21 @@ fn check_model(plan: &Plan, places: &Places) -> anyhow::Result<()> {
 
 fn check_loss(loss: &LossConfig, places: &Places) -> anyhow::Result<()> {
     in_range(places, "loss.tau", loss.tau, POSITIVE)?;
-    let Some(rff) = rff(loss) else { return Ok(()) };
-    in_range(places, "loss.sampler.nu", rff.nu, POSITIVE)?;
-    in_range(places, "loss.sampler.floor", rff.floor, NOT_NEGATIVE)?;
-    in_range(places, "loss.sampler.prior", rff.prior, FINITE)?;
-    in_range(places, "loss.sampler.memory_gib", rff.memory_gib, POSITIVE)
+    match &loss.sampler {
+        SamplerConfig::Uniform {} | SamplerConfig::LogUniform {} | SamplerConfig::Exp {} => Ok(()),
+        SamplerConfig::Unigram(unigram) => in_range(places, "loss.sampler.power", unigram.power, FINITE),
+        SamplerConfig::Quadratic(quadratic) => {
+            in_range(places, "loss.sampler.alpha", quadratic.alpha, POSITIVE)?;
+            in_range(places, "loss.sampler.prior", quadratic.prior, FINITE)?;
+            in_range(places, "loss.sampler.memory_gib", quadratic.memory_gib, POSITIVE)
+        }
+        SamplerConfig::Rff(rff) => {
+            in_range(places, "loss.sampler.nu", rff.nu, POSITIVE)?;
+            in_range(places, "loss.sampler.floor", rff.floor, NOT_NEGATIVE)?;
+            in_range(places, "loss.sampler.prior", rff.prior, FINITE)?;
+            in_range(places, "loss.sampler.memory_gib", rff.memory_gib, POSITIVE)
+        }
+    }
 }
 
 fn check_optimizer(optimizer: &OptimizerConfig, places: &Places) -> anyhow::Result<()> {
@@ -123,11 +133,12 @@ fn check_optimizer(optimizer: &OptimizerConfig, places: &Places) -> anyhow::Resu
     }
 }
 
-/// Settings of RF-softmax, where it is the sampler.
-fn rff(loss: &LossConfig) -> Option<&RffConfig> {
-    match &loss.sampler {
-        SamplerConfig::Rff(rff) => Some(rff),
-        SamplerConfig::Uniform {} | SamplerConfig::Exp {} => None,
+/// Features and leaf size of a sampler that has such settings.
+fn tree_sizes(sampler: &SamplerConfig) -> (Option<usize>, Option<usize>) {
+    match sampler {
+        SamplerConfig::Rff(rff) => (Some(rff.features), rff.leaf_size),
+        SamplerConfig::Quadratic(quadratic) => (None, quadratic.leaf_size),
+        _ => (None, None),
     }
 }
 
@@ -197,6 +208,16 @@ mod tests {
             ("train.min_improvement=2", "2", "it must lie between 0 and 1"),
         ] {
             assert_eq!(message(&[change]), format!("--set {change}: {value} is not allowed; {rule}"));
+        }
+        for (sampler, rule) in [
+            ("{kind='unigram', power=inf}", "inf is not allowed; it must be finite"),
+            ("{kind='quadratic', alpha=-0.5}", "-0.5 is not allowed; it must be positive and finite"),
+            ("{kind='quadratic', prior=nan}", "NaN is not allowed; it must be finite"),
+            ("{kind='quadratic', memory_gib=0}", "0 is not allowed; it must be positive and finite"),
+            ("{kind='quadratic', leaf_size=0}", "0 is not allowed; it must be at least 1"),
+        ] {
+            let change = format!("loss.sampler={sampler}");
+            assert_eq!(message(&[&change]), format!("--set {change}: {rule}"));
         }
     }
 

@@ -114,12 +114,7 @@ pub(super) struct Tree {
 
 impl Tree {
     /// Builds the tree over `classes`, with a map of `width` features that is made once the tree is known to fit.
-    pub fn build(
-        self,
-        classes: Classes<'_>,
-        width: usize,
-        map: impl FnOnce() -> FeatureMap,
-    ) -> Result<RffTree, Error> {
+    pub fn build(self, classes: Classes<'_>, width: usize, map: impl FnOnce() -> FeatureMap) -> Result<RffTree, Error> {
         let n = classes.len();
         let leaves = n.div_ceil(self.leaf_size);
         self.check_memory(n, leaves, width)?;

@@ -26,7 +26,8 @@ impl AliasTable {
         let n = weights.len() as u128;
         let total: u64 = weights.iter().sum();
         let height = u128::from(total);
-        let mut columns: Vec<Column> = (0..weights.len()).map(|i| Column { keep: total, alias: i as ClassId }).collect();
+        let mut columns: Vec<Column> =
+            (0..weights.len()).map(|i| Column { keep: total, alias: i as ClassId }).collect();
         // Every class has n times its weight to place, and every column holds the total.
         let mut left: Vec<u128> = weights.iter().map(|&weight| u128::from(weight) * n).collect();
         let (mut small, mut large): (Vec<usize>, Vec<usize>) = (0..weights.len()).partition(|&i| left[i] < height);

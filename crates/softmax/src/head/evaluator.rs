@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use rf_sampling::ClassId;
 
 use super::SampledSoftmaxLoss;
-use crate::loss::{ClassRows, full_softmax};
+use crate::loss::full_softmax;
 use crate::normalize::divide_by_norms;
 use crate::{Error, to_vec};
 
@@ -38,8 +38,7 @@ impl Evaluator<'_> {
         head.check_ids(&h, targets)?;
         let h = if h.device().is_autodiff() { h.inner() } else { h };
         let (queries, _) = head.queries(h)?;
-        let rows = ClassRows { data: &self.rows, dim: head.dim, width: head.table.width() };
-        Ok(full_softmax(&to_vec(queries), rows, targets, false).nll)
+        Ok(full_softmax(&to_vec(queries), head.scored(&self.rows), targets, false).nll)
     }
 }
 

@@ -16,7 +16,7 @@ impl SampledSoftmaxLoss {
         tensors.extend(self.ln_tau.state("ln_tau"));
         tensors.push(NamedTensor::u64("head.seed".into(), vec![self.seed]));
         tensors.push(NamedTensor::u64("head.steps".into(), vec![self.steps]));
-        if let AnySampler::Rff(tree) = &*self.sampler {
+        if let AnySampler::Tree(tree) = &*self.sampler {
             let sums = tree.leaf_sums();
             tensors.push(NamedTensor::f32("tree.leaf_sums".into(), vec![sums.len()], sums));
             tensors.push(NamedTensor::u64("tree.next_rebuild".into(), vec![tree.next_rebuild() as u64]));
@@ -41,7 +41,7 @@ impl SampledSoftmaxLoss {
         }
         let steps = source.u64("head.steps", 1)?[0];
         // The tree comes last: it refuses before it changes anything, and after it nothing can fail.
-        if let AnySampler::Rff(tree) = sampler {
+        if let AnySampler::Tree(tree) = sampler {
             let sums = source.f32("tree.leaf_sums", tree.leaf_sums().len())?;
             let next = source.u64("tree.next_rebuild", 1)?[0] as usize;
             tree.restore(classes_of(&table, &self.config), &sums, next)?;

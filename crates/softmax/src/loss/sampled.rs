@@ -52,7 +52,7 @@ impl Layout {
 /// Value and, if asked, gradient of the sampled softmax.
 ///
 /// For query `b` with target `t` and candidates `j`: `s_t = o_t - correction_t`, `s_j = o_j - correction_j`, and the loss
-/// is `ln(e^{s_t} + sum_j e^{s_j}) - s_t`. With `correction_j = ln(m q_j)` and none for the target it is the estimator of
+/// is `ln(e^{s_t} + sum_j e^{s_j}) - s_t`, with `|o|` for `o` in the absolute softmax. With `correction_j = ln(m q_j)` and none for the target it is the estimator of
 /// Bengio & Senécal 2008 that Rawat et al. 2019 (section 2) train with.
 ///
 /// # Shapes
@@ -102,9 +102,15 @@ fn score(query: &[f32], rows: ClassRows<'_>, layout: &Layout, place: usize) -> S
     };
     let range = layout.candidates(place);
     let mut edges = Vec::with_capacity(range.len() + 1);
-    edges.push(Edge { row: target, weight: logit(target) - layout.target_correction(place) });
+    let mut slopes = Vec::with_capacity(range.len() + 1);
+    let mut push = |row: u32, correction: f32| {
+        let logit = logit(row);
+        slopes.push(rows.score.slope(logit));
+        edges.push(Edge { row, weight: rows.score.of(logit) - correction });
+    };
+    push(target, layout.target_correction(place));
     let pairs = layout.positions[range.clone()].iter().zip(&layout.corrections[range]);
-    edges.extend(pairs.map(|(&row, correction)| Edge { row, weight: logit(row) - correction }));
+    pairs.for_each(|(&row, &correction)| push(row, correction));
 
     let max = edges.iter().map(|edge| edge.weight).fold(f32::NEG_INFINITY, f32::max);
     let total: f64 = edges.iter().map(|edge| f64::from(edge.weight - max).exp()).sum();
@@ -112,6 +118,7 @@ fn score(query: &[f32], rows: ClassRows<'_>, layout: &Layout, place: usize) -> S
     let nll = ln_total - edges[0].weight;
     edges.iter_mut().for_each(|edge| edge.weight = (edge.weight - ln_total).exp());
     edges[0].weight -= 1.0;
+    edges.iter_mut().zip(slopes).for_each(|(edge, slope)| edge.weight *= slope);
     Scored { nll, edges }
 }
 
