@@ -8,10 +8,13 @@ use crate::{Matrix, Threads, matmul};
 /// Rows whose squares are summed in one matrix product: bounds the workspace, whatever the size of a leaf.
 const BLOCK: usize = 256;
 
+/// The map's width is a multiple of this: rows of whole cache lines, and no odd ends in products.
+const WIDTH_STEP: usize = 32;
+
 /// `K(u, v) = alpha (u·v)² + 1` (Blanc & Rendle 2018, section 3.3), as the product of two feature vectors.
 ///
 /// `phi(u) = [sqrt(alpha) u_i u_j (times sqrt 2 where i < j), 1]`: the upper triangle of `u uᵀ`, row by row, and a
-/// constant, `F = d(d + 1)/2 + 1` numbers. The paper maps to all `d²` products; the triangle holds the same kernel in
+/// constant, `d(d + 1)/2 + 1` numbers, and zeros up to a width `F` that is a multiple of 32. The paper maps to all `d²` products; the triangle holds the same kernel in
 /// half the memory. `K >= 1`, so estimates are never negative.
 #[derive(Clone, Debug)]
 pub struct QuadraticMap {
@@ -27,9 +30,14 @@ impl QuadraticMap {
         Self { dim, root: alpha.sqrt(), directions }
     }
 
-    /// Width of the map, `F = d(d + 1)/2 + 1`.
+    /// Width of the map, `F`: `d(d + 1)/2 + 1` rounded up to a multiple of 32.
     pub fn width(&self) -> usize {
-        self.dim * (self.dim + 1) / 2 + 1
+        (self.triangle() + 1).next_multiple_of(WIDTH_STEP)
+    }
+
+    /// Entries of the upper triangle; the constant stands after them.
+    fn triangle(&self) -> usize {
+        self.dim * (self.dim + 1) / 2
     }
 
     pub(crate) fn takes_directions(&self) -> bool {
@@ -43,7 +51,8 @@ impl QuadraticMap {
         source: impl Fn(usize) -> (&'v [f32], f32),
         mut sink: impl FnMut(usize, &[f32]),
     ) {
-        let mut phi = vec![1.0; self.width()];
+        let mut phi = vec![0.0; self.width()];
+        phi[self.triangle()] = 1.0;
         let mut scaled = vec![0.0; self.dim];
         for i in 0..count {
             let (vector, scale) = source(i);
@@ -77,7 +86,7 @@ impl QuadraticMap {
             matmul(&mut square, d, beta, rows.t(), weighted, Threads::One);
         }
         self.add_triangle(&square, sum);
-        sum[self.width() - 1] += terms.iter().map(|term| term.weight).sum::<f32>();
+        sum[self.triangle()] += terms.iter().map(|term| term.weight).sum::<f32>();
     }
 
     /// Adds the upper triangle of a symmetric `[d, d]` matrix, scaled as features are.

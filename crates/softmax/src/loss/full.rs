@@ -4,7 +4,7 @@ use multiversion::multiversion;
 use rayon::prelude::*;
 use rf_sampling::{ClassId, Matrix, Threads, exp_in_place, matmul};
 
-use super::{ClassRows, LossValue, Score};
+use super::{ClassRows, LossValue};
 use crate::IGNORED;
 
 /// Bytes of logits that exist at a time.
@@ -37,7 +37,12 @@ pub(crate) fn full_softmax(queries: &[f32], rows: ClassRows<'_>, targets: &[Clas
         let queries = Matrix::new(&extended[from..from + count * width], count, width);
         let logits = &mut logits[..count * n];
         matmul(logits, n, 0.0, queries, table.t(), Threads::Pool);
-        let softmax = |(row, &target): (&mut [f32], &ClassId)| softmax_row(row, target, scale, score);
+        let softmax = |(row, &target): (&mut [f32], &ClassId)| {
+            let slopes = score.apply(row);
+            let nll = softmax_row(row, target, scale);
+            slopes.apply(row);
+            nll
+        };
         let nll: Vec<f32> = logits.par_chunks_mut(n).zip(targets).map(softmax).collect();
         value.nll.extend(nll);
         if gradient {
@@ -64,47 +69,21 @@ fn with_ones<'q>(queries: &'q [f32], rows: ClassRows<'_>) -> std::borrow::Cow<'q
     queries.chunks_exact(rows.dim).flat_map(row).collect()
 }
 
-/// Logits whose signs are set aside together.
-const RUN: usize = 1024;
-
-/// Turns logits into `scale · (p - onehot(target))` times the slopes of their scores and returns `-ln p(target)`; all zero
-/// for an ignored target.
-fn softmax_row(logits: &mut [f32], target: ClassId, scale: f32, score: Score) -> f32 {
+/// Turns logits into `scale · (p - onehot(target))` and returns `-ln p(target)`; all zero for an ignored target.
+fn softmax_row(logits: &mut [f32], target: ClassId, scale: f32) -> f32 {
     if target == IGNORED {
         logits.fill(0.0);
         return 0.0;
     }
     let target_logit = logits[target as usize];
-    let max = match score {
-        Score::Plain => max(logits),
-        Score::Absolute => max_abs(logits),
-    };
+    let max = max(logits);
+    subtract(logits, max);
+    exp_in_place(logits);
     // In f64 across short runs: a plain f32 sum of 10⁶ terms loses three digits.
-    let total: f64 = logits.chunks_mut(RUN).map(|run| f64::from(exponentiate(run, max, score))).sum();
+    let total: f64 = logits.chunks(1024).map(|run| f64::from(sum(run))).sum();
     multiply(logits, (f64::from(scale) / total) as f32);
-    logits[target as usize] -= scale * score.slope(target_logit);
-    (total.ln() - f64::from(score.of(target_logit) - max)) as f32
-}
-
-/// Turns a run of logits into `exp(score - max)`, returns their sum, and gives each the sign of its slope.
-fn exponentiate(run: &mut [f32], max: f32, score: Score) -> f32 {
-    match score {
-        Score::Plain => {
-            subtract(run, max);
-            exp_in_place(run);
-            sum(run)
-        }
-        Score::Absolute => {
-            let mut signs = [0.0; RUN];
-            let signs = &mut signs[..run.len()];
-            signs.copy_from_slice(run);
-            subtract_from_abs(run, max);
-            exp_in_place(run);
-            let sum = sum(run);
-            copy_signs(run, signs);
-            sum
-        }
-    }
+    logits[target as usize] -= scale;
+    (total.ln() - f64::from(target_logit - max)) as f32
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
@@ -137,25 +116,4 @@ fn subtract(xs: &mut [f32], by: f32) {
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
 fn multiply(xs: &mut [f32], by: f32) {
     xs.iter_mut().for_each(|x| *x *= by);
-}
-
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
-fn max_abs(xs: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; 16];
-    let chunks = xs.chunks_exact(16);
-    let rest = chunks.remainder().iter().fold(0.0, |max: f32, x| max.max(x.abs()));
-    for chunk in chunks {
-        lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane = if x.abs() > *lane { x.abs() } else { *lane });
-    }
-    lanes.into_iter().fold(rest, f32::max)
-}
-
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
-fn subtract_from_abs(xs: &mut [f32], by: f32) {
-    xs.iter_mut().for_each(|x| *x = x.abs() - by);
-}
-
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
-fn copy_signs(xs: &mut [f32], signs: &[f32]) {
-    xs.iter_mut().zip(signs).for_each(|(x, sign)| *x = x.copysign(*sign));
 }

@@ -2,9 +2,11 @@
 
 mod full;
 mod sampled;
+mod score;
 
 pub(crate) use full::full_softmax;
 pub(crate) use sampled::{Layout, sampled_softmax};
+pub(crate) use score::Score;
 
 /// Value and gradient of a loss.
 #[derive(Clone, Debug, Default)]
@@ -32,34 +34,8 @@ pub(crate) struct ClassRows<'a> {
     pub data: &'a [f32],
     pub dim: usize,
     pub width: usize,
+    /// How their logits enter the softmax.
     pub score: Score,
-}
-
-/// How a logit, bias included, enters the softmax.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Score {
-    /// As it is, `p ∝ exp(o)`.
-    Plain,
-    /// By its size, `p ∝ exp(|o|)`: the absolute softmax (Blanc & Rendle 2018, section 3.3).
-    Absolute,
-}
-
-impl Score {
-    /// What is exponentiated for the logit.
-    pub fn of(self, logit: f32) -> f32 {
-        match self {
-            Self::Plain => logit,
-            Self::Absolute => logit.abs(),
-        }
-    }
-
-    /// The derivative of the score; at zero, where `|o|` has none, one of the two sides.
-    pub fn slope(self, logit: f32) -> f32 {
-        match self {
-            Self::Plain => 1.0,
-            Self::Absolute => 1.0f32.copysign(logit),
-        }
-    }
 }
 
 impl<'a> ClassRows<'a> {
