@@ -13,7 +13,9 @@ const DRAWS: usize = 100;
 const REPETITIONS: usize = 7;
 
 fn main() -> Result<(), Error> {
-    println!("nanoseconds a draw, fastest of {REPETITIONS} | sample | draw_at | draw_at, target excluded | points alone");
+    println!(
+        "nanoseconds a draw, fastest of {REPETITIONS} | sample | draw_at | draw_at, target excluded | points alone"
+    );
     for n in [10_000, 1_000_000, 10_000_000] {
         // Zipf's counts, in an order that has nothing to do with frequency.
         let counts: Vec<u64> = (0..n as u64).map(|i| 10_000_000 / (1 + i * 7_919 % n as u64)).collect();
@@ -26,7 +28,9 @@ fn main() -> Result<(), Error> {
             let excluded = [(n / 2) as u32];
             let single = time(|query| {
                 let mut rng = stream(1, Purpose::Draws, 0, query);
-                (0..DRAWS).for_each(|_| drop(black_box(law.sample(&mut rng))));
+                for _ in 0..DRAWS {
+                    black_box(law.sample(&mut rng));
+                }
             });
             let at_points = |excluded: &[u32]| {
                 time(|query| {

@@ -11,6 +11,11 @@
 //!   (Chen & Asau 1974): O(1) steps on average.
 //! - `sample`, the single independent draw, takes a column of an alias table and a coin (Walker 1977, built as by Vose
 //!   1991): O(1), one place of memory read.
+//!
+//! The alias table is the faster of the two: 8 ns a draw against 56 by inversion at n = 10,000, 90 against 330 at 10⁶
+//! (`examples/static_draws.rs`; points apart). But it is not monotone, it would need rejection to leave a class out, and
+//! what it draws would still have to be sorted to count repetitions. So batches are drawn by inversion, where 100 draws
+//! for each of 700 queries take 5 ms of one core.
 
 mod alias;
 
