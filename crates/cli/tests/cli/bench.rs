@@ -42,25 +42,27 @@ fn assert_is_a_row(row: &Value, parts: &[&str]) {
 
 #[test]
 fn draws_of_every_sampler_are_timed_part_by_part() {
-    let names = "uniform,exp,exp-blocks,exp-gumbel,rff,rff-gauss,rff-exact:leaf_size=16";
+    let names = "uniform,log-uniform,unigram:power=1,exp,exp-blocks,exp-gumbel,quadratic,\
+                 rff,rff-gauss,rff-exact:leaf_size=16";
     let outcome =
         bench(&format!("draws --classes 300,200 --dim 8 --features 16,8 --draws 5 --batch 3 --samplers {names}"));
     let machine = &outcome["machine"];
     assert!(machine["cpu"].is_string() && machine["cores"].is_u64() && machine["threads"].is_u64(), "{machine}");
     assert!(number(&machine["sequential_read_gbps"]) > 0.0);
-    assert!(["64", "128"].iter().all(|bytes| number(&machine["random_read_gbps"][bytes]) > 0.0), "{machine}");
+    // Sums of D = 8 and 16, and of the 36 entries of a triangle with a constant, in rows of 64.
+    assert!(["64", "128", "256"].iter().all(|bytes| number(&machine["random_read_gbps"][bytes]) > 0.0), "{machine}");
     // By the number of classes, and the trees once for each D.
     let found: Vec<_> = rows(&outcome).iter().map(|row| (&row["sampler"], &row["classes"], &row["features"])).collect();
-    assert_eq!(found.len(), 2 * (4 + 2 * 3), "{found:?}");
+    assert_eq!(found.len(), 2 * (7 + 2 * 3), "{found:?}");
     assert_eq!(found[0], (&"uniform".into(), &200.into(), &Value::Null));
-    assert_eq!(found[9], (&"rff-exact:leaf_size=16".into(), &200.into(), &16.into()));
+    assert_eq!(found[12], (&"rff-exact:leaf_size=16".into(), &200.into(), &16.into()));
     for row in rows(&outcome) {
         assert_is_a_row(row, &["features", "loss", "walk"]);
         assert_eq!((&row["dim"], &row["draws"], &row["batch"]), (&8.into(), &5.into(), &3.into()));
         assert!((2.0..=18.0).contains(&number(&row["distinct_rows"])), "{row}");
         assert!(number(&row["evaluation_milliseconds"]) >= number(&row["parts"]["loss"]), "{row}");
     }
-    assert_eq!(rows(&outcome)[9]["settings"]["leaf_size"], 16);
+    assert_eq!(rows(&outcome)[12]["settings"]["leaf_size"], 16);
 }
 
 #[test]

@@ -1,29 +1,30 @@
 //! What a part has to move and to compute, from what it did: the model behind `bytes_moved` and `flops`.
 //!
 //! Numbers have 4 bytes. A product of `d` numbers takes `2d` operations; a cosine with its sine, and an exponential,
-//! count as [`TRANSCENDENTAL`]. Every mass that a walk estimates counts with the reading of its whole sum, `8 D` bytes,
-//! as if no two queries shared a node and no cache held one, so the bytes of a walk are an upper bound. Small arrays
-//! that stay in the caches (points, draws, edges) are left out.
+//! count as [`TRANSCENDENTAL`]. Every mass that a walk estimates counts with the reading of its whole sum, `4 F` bytes
+//! (`8 D` with random features), as if no two queries shared a node and no cache held one, so the bytes of a walk are an
+//! upper bound. Small arrays that stay in the caches (points, draws, edges) are left out.
 //!
 //! | part | bytes moved | operations |
 //! |---|---|---|
 //! | features, RF-softmax | projection, queries, features: `4 (dD + Bd + 2BD)` | `B D (2d + 30)` |
+//! | features, quadratic | queries, features: `4 (Bd + BF)` | `2 B F` |
 //! | features, `exp` | table and logits: `4 (nd + Bn)` | `2 B n d` |
-//! | walk, RF-softmax | `8 D` a node mass; a class mass `8 D` (`features`) or `4 d + 8` | `4 D` a node mass; `4 D` or `2d + 30` a class mass |
+//! | walk, trees | `4 F` a node mass; a class mass `4 F` (leaf law `features`) or `4 d + 8` | `2 F` a node mass; `2 F` or `2d + 30` a class mass |
 //! | walk, `exp` | logits read, masses written and read: `12 B n` | `32 B n` |
 //! | walk, exact in blocks | the table once, blocks stay in the caches: `4 n (d + 1)` | `B n (2d + 32)` |
 //! | loss, value | rows read and written: `8 d` a row | `2d + 30` a pair |
 //! | loss, with gradient | and gradients written: `12 d` a row | `6d + 30` a pair |
 //! | backward | gradients read, scaled, through the norm: `16 d` a row | `6 d` a row |
 //! | rows | copy of the old row, row, two moments, gradient: `36 d` a row | `12 d` a row |
-//! | refresh | two rows and `24 D` a node | `2 D (2d + 30)` a row, `2 D` a node |
+//! | refresh | two rows, and `12 F` a node | the features of two rows a row, `F` a node |
 //! | dense loss | rows gathered: `8 d` a pair | `2d + 30` a pair |
 //! | dense backward | a gradient of every row: `4 n d`, and `8 d` a pair | `4 d` a pair |
 //! | dense rows | every row, moment and gradient: `28 n d` | `12 n d` |
 
 use std::collections::BTreeMap;
 
-use rf_sampling::{LeafLaw, RffConfig, SamplerConfig};
+use rf_sampling::{LeafLaw, SamplerConfig};
 
 use super::entrant::Entrant;
 use super::grid::Case;
@@ -46,7 +47,7 @@ pub type Costs = BTreeMap<&'static str, Cost>;
 
 /// A batch of draws and the value of its loss.
 pub fn of_draws(case: &Case, counts: &Counts) -> Costs {
-    let [_, _, d, _] = letters(case);
+    let [_, _, d] = letters(case);
     let mut costs = drawing(case, counts);
     let loss = Cost { bytes: 8.0 * d * counts.distinct_rows, flops: (2.0 * d + TRANSCENDENTAL) * counts.pairs };
     costs.insert("loss", loss);
@@ -55,19 +56,16 @@ pub fn of_draws(case: &Case, counts: &Counts) -> Costs {
 
 /// A training step of a head.
 pub fn of_step(case: &Case, counts: &Counts) -> Costs {
-    let [_, _, d, big_d] = letters(case);
+    let [_, _, d] = letters(case);
     let Counts { distinct_rows: rows, pairs, nodes_refreshed: nodes, .. } = *counts;
-    let refresh = Cost {
-        bytes: 8.0 * d * rows + 24.0 * big_d * nodes,
-        flops: 2.0 * rows * big_d * (2.0 * d + TRANSCENDENTAL) + 2.0 * big_d * nodes,
-    };
     let mut costs = Costs::from([
         ("loss", Cost { bytes: 12.0 * d * rows, flops: (6.0 * d + TRANSCENDENTAL) * pairs }),
         ("backward", Cost { bytes: 16.0 * d * rows, flops: 6.0 * d * rows }),
         ("rows", Cost { bytes: 36.0 * d * rows, flops: 12.0 * d * rows }),
     ]);
-    if case.entrant.rff().is_some() {
-        costs.insert("refresh", refresh);
+    if let Some(width) = case.width().map(|width| width as f64) {
+        let flops = 2.0 * rows * features_flops(case, width) + width * nodes;
+        costs.insert("refresh", Cost { bytes: 8.0 * d * rows + 12.0 * width * nodes, flops });
     }
     let drawing = drawing(case, counts);
     if !drawing.is_empty() {
@@ -79,7 +77,7 @@ pub fn of_step(case: &Case, counts: &Counts) -> Costs {
 
 /// A training step of a dense embedding.
 pub fn of_dense(case: &Case, counts: &Counts) -> Costs {
-    let ([n, _, d, _], pairs) = (letters(case), counts.pairs);
+    let ([n, _, d], pairs) = (letters(case), counts.pairs);
     Costs::from([
         ("loss", Cost { bytes: 8.0 * d * pairs, flops: (2.0 * d + TRANSCENDENTAL) * pairs }),
         ("backward", Cost { bytes: 4.0 * n * d + 8.0 * d * pairs, flops: 4.0 * d * pairs }),
@@ -88,9 +86,9 @@ pub fn of_dense(case: &Case, counts: &Counts) -> Costs {
 }
 
 fn drawing(case: &Case, counts: &Counts) -> Costs {
-    let [n, b, d, _] = letters(case);
+    let [n, b, d] = letters(case);
     match &case.entrant {
-        Entrant::Sampler(SamplerConfig::Rff(config)) => of_rff(config, case, counts),
+        Entrant::Sampler(SamplerConfig::Rff(_) | SamplerConfig::Quadratic(_)) => of_tree(case, counts),
         Entrant::Sampler(SamplerConfig::Exp {}) => Costs::from([
             ("features", Cost { bytes: 4.0 * (n * d + b * n), flops: 2.0 * b * n * d }),
             ("walk", Cost { bytes: 12.0 * b * n, flops: (2.0 + TRANSCENDENTAL) * b * n }),
@@ -99,28 +97,36 @@ fn drawing(case: &Case, counts: &Counts) -> Costs {
             let flops = b * n * (2.0 * d + 2.0 + TRANSCENDENTAL);
             Costs::from([("walk", Cost { bytes: 4.0 * n * (d + 1.0), flops })])
         }
-        Entrant::Sampler(_) | Entrant::DenseAdam => Costs::new(),
+        Entrant::Sampler(SamplerConfig::Uniform {} | SamplerConfig::LogUniform {} | SamplerConfig::Unigram(_))
+        | Entrant::DenseAdam => Costs::new(),
     }
 }
 
-fn of_rff(config: &RffConfig, case: &Case, counts: &Counts) -> Costs {
-    let [_, b, d, big_d] = letters(case);
-    let class = match config.leaf_law {
-        LeafLaw::Features => Cost { bytes: 8.0 * big_d, flops: 4.0 * big_d },
-        LeafLaw::Gauss | LeafLaw::Exact => Cost { bytes: 4.0 * d + 8.0, flops: 2.0 * d + TRANSCENDENTAL },
+fn of_tree(case: &Case, counts: &Counts) -> Costs {
+    let ([_, b, d], width) = (letters(case), case.width().unwrap_or(0) as f64);
+    let rff = case.entrant.rff();
+    let class = match rff.map(|config| config.leaf_law) {
+        Some(LeafLaw::Features) => Cost { bytes: 4.0 * width, flops: 2.0 * width },
+        Some(LeafLaw::Gauss | LeafLaw::Exact) | None => Cost { bytes: 4.0 * d + 8.0, flops: 2.0 * d + TRANSCENDENTAL },
     };
-    let features =
-        Cost { bytes: 4.0 * (d * big_d + b * d + 2.0 * b * big_d), flops: b * big_d * (2.0 * d + TRANSCENDENTAL) };
+    let projection = rff.map_or(0.0, |config| d * config.features as f64);
+    let features = Cost { bytes: 4.0 * (projection + b * d + b * width), flops: b * features_flops(case, width) };
     let walk = Cost {
-        bytes: 8.0 * big_d * counts.node_masses + class.bytes * counts.class_masses,
-        flops: 4.0 * big_d * counts.node_masses + class.flops * counts.class_masses,
+        bytes: 4.0 * width * counts.node_masses + class.bytes * counts.class_masses,
+        flops: 2.0 * width * counts.node_masses + class.flops * counts.class_masses,
     };
     Costs::from([("features", features), ("walk", walk)])
 }
 
-/// n, B, d and D.
-fn letters(case: &Case) -> [f64; 4] {
-    [case.classes, case.batch, case.dim, case.features.unwrap_or(0)].map(|size| size as f64)
+/// Operations of the feature map of one vector: a product for each frequency, or for each entry of a triangle.
+fn features_flops(case: &Case, width: f64) -> f64 {
+    let d = case.dim as f64;
+    case.features.map_or(2.0 * width, |frequencies| frequencies as f64 * (2.0 * d + TRANSCENDENTAL))
+}
+
+/// n, B and d.
+fn letters(case: &Case) -> [f64; 3] {
+    [case.classes, case.batch, case.dim].map(|size| size as f64)
 }
 
 #[cfg(test)]
@@ -149,6 +155,9 @@ mod tests {
         assert_eq!(published["loss"], Cost { bytes: 80.0 * 7.0, flops: 50.0 * 8.0 });
         let gauss = of_draws(&case("draws", "rff-gauss"), &COUNTS);
         assert_eq!(gauss["walk"], Cost { bytes: 20.0 * 40.0 + 50.0 * 48.0, flops: 20.0 * 20.0 + 50.0 * 50.0 });
+        // 55 entries of a triangle and a constant, in rows of 64.
+        let quadratic = of_draws(&case("draws", "quadratic"), &COUNTS);
+        assert_eq!(quadratic["walk"], Cost { bytes: 20.0 * 256.0 + 50.0 * 48.0, flops: 20.0 * 128.0 + 50.0 * 50.0 });
         assert_eq!(of_draws(&case("draws", "uniform"), &COUNTS).keys().collect::<Vec<_>>(), [&"loss"]);
     }
 

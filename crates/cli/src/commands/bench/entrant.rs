@@ -44,12 +44,12 @@ impl Entrant {
         Ok(rival)
     }
 
-    /// Gives the classes a leaf holds to a sampler that has leaves; the others keep still.
-    pub fn set_leaf_size(&mut self, leaf_size: usize) -> Result<(), serde_json::Error> {
+    /// Changes a setting of a sampler that has it; the others keep still.
+    pub fn set(&mut self, key: &str, value: serde_json::Value) -> Result<(), serde_json::Error> {
         let Self::Sampler(config) = self else { return Ok(()) };
         let mut settings = serde_json::to_value(&*config)?;
-        if let Some(setting) = settings.get_mut("leaf_size") {
-            *setting = leaf_size.into();
+        if let Some(setting) = settings.get_mut(key) {
+            *setting = value;
             *config = serde_json::from_value(settings)?;
         }
         Ok(())
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn a_name_that_is_not_known_is_answered_with_all_that_are() {
         let message = parse("rfff").unwrap_err();
-        for known in ["`rfff`", "`uniform`", "`exp`", "`rff`", "`rff-gauss`", "`exp-gumbel`", "`dense-adam`"] {
+        for known in ["`rfff`", "`uniform`", "`quadratic`", "`rff`", "`rff-gauss`", "`exp-gumbel`", "`dense-adam`"] {
             assert!(message.contains(known), "{message}");
         }
         assert!(parse("rff:mu=2").unwrap_err().contains("unknown field `mu`"));
@@ -148,10 +148,10 @@ mod tests {
     }
 
     #[test]
-    fn a_leaf_size_reaches_the_samplers_with_leaves() {
+    fn a_setting_reaches_the_samplers_that_have_it() {
         for (name, wanted) in [("rff", Some(16)), ("rff-gauss", Some(16)), ("uniform", None), ("exp-blocks", None)] {
             let mut entrant = parse(name).unwrap();
-            entrant.set_leaf_size(16).unwrap();
+            entrant.set("leaf_size", 16.into()).unwrap();
             assert_eq!(entrant.rff().and_then(|config| config.leaf_size), wanted, "{name}");
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroUsize;
 
 use burn::tensor::Device;
-use rf_sampling::{RffConfig, SamplerConfig};
+use rf_sampling::{QuadraticMap, RffConfig, SamplerConfig};
 use rf_softmax::{RowOptimizer, SampledSoftmaxLoss, SampledSoftmaxLossConfig};
 
 use super::entrant::{Entrant, names};
@@ -36,7 +36,7 @@ const DRAWS: Defaults = Defaults {
     features: &[50, 200, 500, 1000],
     draws: 10,
     batch: 10,
-    samplers: "exp,exp-blocks,exp-gumbel,uniform,rff",
+    samplers: "exp,exp-blocks,exp-gumbel,uniform,log-uniform,unigram,quadratic,rff",
 };
 
 /// One step over four sizes of the table, beside what burn does by itself.
@@ -112,21 +112,16 @@ impl Grid {
         Ok(Self { cases: cases.concat() })
     }
 
-    /// Bytes that the trees of the grid read at a place: the two sums below a node lie together.
+    /// Sizes of the sums that the trees of the grid read, in bytes; that of the published tree if there are none.
     pub fn block_bytes(&self) -> Vec<usize> {
-        let mut bytes: Vec<usize> = self.cases.iter().filter_map(|case| case.features).map(sum_bytes).collect();
+        let mut bytes: Vec<usize> = self.cases.iter().filter_map(Case::width).map(|width| 4 * width).collect();
         if bytes.is_empty() {
-            bytes.push(sum_bytes(PUBLISHED));
+            bytes.push(8 * PUBLISHED);
         }
         bytes.sort_unstable();
         bytes.dedup();
         bytes
     }
-}
-
-/// Bytes of the sum of a node.
-fn sum_bytes(features: usize) -> usize {
-    8 * features
 }
 
 fn sizes(given: &Option<Vec<NonZeroUsize>>, default: &[usize]) -> Vec<usize> {
@@ -148,18 +143,29 @@ impl Case {
     /// One case for each D, if the sampler has random features and its name does not fix them.
     fn with_each(mut self, features: &[usize], leaf_size: Option<NonZeroUsize>) -> anyhow::Result<Vec<Self>> {
         if let Some(leaf_size) = leaf_size {
-            self.entrant.set_leaf_size(leaf_size.get()).or_bad_input()?;
+            self.entrant.set("leaf_size", leaf_size.get().into())?;
         }
+        // What a row may take is decided here, not by the sampler.
+        self.entrant.set("memory_gib", f64::from(u32::MAX).into())?;
         let Some(config) = self.entrant.rff() else { return Ok(vec![self]) };
         let with = |features: usize| {
-            // What a row may take is decided here, not by the sampler.
-            let (leaf_size, memory_gib) = (Some(config.leaf_size()), f64::from(u32::MAX));
-            let entrant =
-                Entrant::Sampler(SamplerConfig::Rff(RffConfig { features, leaf_size, memory_gib, ..config.clone() }));
+            let config = RffConfig { features, leaf_size: Some(config.leaf_size()), ..config.clone() };
+            let entrant = Entrant::Sampler(SamplerConfig::Rff(config));
             Self { entrant, features: Some(features), ..self.clone() }
         };
         let fixed = self.name.contains("features=");
         Ok(if fixed { vec![with(config.features)] } else { features.iter().copied().map(with).collect() })
+    }
+
+    /// Width F of the feature map, for samplers that draw through a tree of feature sums.
+    pub fn width(&self) -> Option<usize> {
+        match &self.entrant {
+            Entrant::Sampler(SamplerConfig::Rff(config)) => Some(2 * config.features),
+            Entrant::Sampler(SamplerConfig::Quadratic(config)) => {
+                Some(QuadraticMap::new(self.dim, config.alpha, true).width())
+            }
+            _ => None,
+        }
     }
 
     /// A head with random rows; its sampler is the entrant's, or uniform for rivals with a sampler of their own.

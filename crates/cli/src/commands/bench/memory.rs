@@ -72,25 +72,28 @@ pub fn needed_bytes(case: &Case) -> u64 {
         // Logits and masses of a block of queries on each thread.
         Entrant::Sampler(SamplerConfig::Exp {}) => 12 * n * case.batch as u64,
         Entrant::ExpBlocks | Entrant::ExpGumbel => 4 * n,
-        Entrant::Sampler(_) => other_bytes(case, n, d),
+        Entrant::Sampler(SamplerConfig::Quadratic(config)) => {
+            let width = case.width().unwrap_or(0) as u64;
+            tree_bytes(n, config.leaf_size.unwrap_or(case.dim) as u64, width)
+        }
+        // Two tables of a unigram, and the counts that they are made of.
+        Entrant::Sampler(SamplerConfig::Uniform {} | SamplerConfig::LogUniform {} | SamplerConfig::Unigram(_)) => {
+            48 * n
+        }
     };
     let total = table + state + batch + rest + 8 * n;
     BASE + total + total / 20
 }
 
+/// Sums of `leaves` leaves and as many nodes above them, and a few numbers a class.
+fn tree_bytes(n: u64, leaf_size: u64, width: u64) -> u64 {
+    8 * n.div_ceil(leaf_size) * (width + 1) + 24 * n
+}
+
 fn rff_bytes(config: &RffConfig, n: u64) -> u64 {
     let width = 2 * config.features as u64;
     let phi = if config.leaf_law == LeafLaw::Features { 4 * n * width } else { 0 };
-    let leaves = n.div_ceil(config.leaf_size() as u64);
-    phi + 8 * leaves * (width + 1) + 24 * n
-}
-
-/// Samplers whose settings are not looked into: a few numbers a class, and for those with leaves two sums of `d²` numbers
-/// for each of at least `n / d` leaves, as a quadratic kernel has them.
-fn other_bytes(case: &Case, n: u64, d: u64) -> u64 {
-    let settings = case.settings();
-    let leaves = settings.get("leaf_size").map_or(0, |size| n.div_ceil(size.as_u64().unwrap_or(d)));
-    32 * n + 8 * leaves * d * d
+    phi + tree_bytes(n, config.leaf_size() as u64, width)
 }
 
 #[cfg(test)]
@@ -118,6 +121,9 @@ mod tests {
         };
         // Rows 0.13 GB, phi of every class 4.0 GB, sums of 62,500 leaves 1.0 GB.
         assert!((5.1e9..5.7e9).contains(&(features as f64)), "{features}");
+        let [quadratic] = needed("rfs bench draws --classes 500000 --samplers quadratic")[..] else { panic!() };
+        // Rows 0.13 GB, sums of 7,813 leaves and their nodes 0.13 GB.
+        assert!((0.3e9..0.4e9).contains(&(quadratic as f64)), "{quadratic}");
         let [dense] = needed("rfs bench step --classes 1000000 --samplers dense-adam")[..] else { panic!() };
         assert!((1.7e9..2.1e9).contains(&(dense as f64)), "{dense}");
     }
