@@ -11,8 +11,8 @@ use crate::log_uniform::LogUniformLaw;
 use crate::uniform::UniformLaw;
 use crate::unigram::UnigramLaw;
 use crate::{
-    Block, ClassId, Classes, Draw, Error, ExactSoftmax, Law, LogUniform, QuadraticConfig, RffConfig, RffLaw, RffTree,
-    Sampler, Uniform, Unigram, UnigramConfig, Work,
+    Block, ClassId, Classes, Draw, Error, ExactSoftmax, Law, LeafLaw, LogUniform, QuadraticConfig, RffConfig, RffLaw,
+    RffTree, Sampler, Uniform, Unigram, UnigramConfig, Work,
 };
 
 /// A sampler by name, as in a configuration file: `kind = "uniform"`, `"log-uniform"`, `"unigram"`, `"exp"`,
@@ -50,6 +50,15 @@ impl SamplerConfig {
             Self::Exp {} => "exp",
             Self::Quadratic(_) => "quadratic",
             Self::Rff(_) => "rff",
+        }
+    }
+
+    /// Whether the sampler has a law for a whole batch, [`shared_law`](Sampler::shared_law).
+    pub fn shares_draws(&self) -> bool {
+        match self {
+            Self::Uniform {} | Self::LogUniform {} | Self::Unigram(_) | Self::Exp {} => true,
+            Self::Quadratic(_) => false,
+            Self::Rff(config) => config.leaf_law == LeafLaw::Features,
         }
     }
 
@@ -131,6 +140,16 @@ impl Sampler for AnySampler {
             Self::Unigram(sampler) => AnyLaw::Unigram(sampler.law(query, features, classes)?),
             Self::Exp(sampler) => AnyLaw::Exp(sampler.law(query, features, classes)?),
             Self::Tree(sampler) => AnyLaw::Tree(sampler.law(query, features, classes)?),
+        })
+    }
+
+    fn shared_law<'a>(&'a self, queries: &[f32], classes: Classes<'a>) -> Result<AnyLaw<'a>, Error> {
+        Ok(match self {
+            Self::Uniform(sampler) => AnyLaw::Uniform(sampler.shared_law(queries, classes)?),
+            Self::LogUniform(sampler) => AnyLaw::LogUniform(sampler.shared_law(queries, classes)?),
+            Self::Unigram(sampler) => AnyLaw::Unigram(sampler.shared_law(queries, classes)?),
+            Self::Exp(sampler) => AnyLaw::Exp(sampler.shared_law(queries, classes)?),
+            Self::Tree(sampler) => AnyLaw::Tree(sampler.shared_law(queries, classes)?),
         })
     }
 

@@ -95,7 +95,7 @@ const QUERY_BLOCK: usize = 64;
 pub struct BatchRequest<'a> {
     /// Queries as they enter the logits, `[B, d]`.
     pub queries: &'a [f32],
-    /// Draws per query `m`.
+    /// Draws per query `m`, or of the whole batch `M` where it shares them.
     pub draws: usize,
     /// How the points are chosen.
     pub points: Points,
@@ -130,6 +130,28 @@ pub fn draw_batch<'e, S: Sampler>(
         draws.extend(block?);
     }
     Ok(draws)
+}
+
+/// Place of the random numbers of a batch that shares its draws. No query has it.
+const BATCH_PLACE: u64 = u64::MAX;
+
+/// Draws once for a whole batch: `M` draws from its [shared law](Sampler::shared_law), and that law, which knows the
+/// probability of any class. Nothing is excluded: each query leaves its own target out of what it compares.
+///
+/// The result is a function of the request alone, whatever the number of threads.
+///
+/// # Errors
+/// Those of [`shared_law`](Sampler::shared_law).
+pub fn draw_shared<'a, S: Sampler>(
+    sampler: &'a S,
+    classes: Classes<'a>,
+    request: BatchRequest<'_>,
+) -> Result<(Vec<Draw>, S::Law<'a>), Error> {
+    let law = sampler.shared_law(request.queries, classes)?;
+    let mut rng = stream(request.seed, Purpose::Draws, request.step, BATCH_PLACE);
+    let mut draws = Vec::new();
+    law.draw_at(&request.points.choose(request.draws, &mut rng), &[], &mut draws)?;
+    Ok((draws, law))
 }
 
 /// `ln q(class | h)` of one class for each query of a batch, in parallel over queries; `asked(b) = None` gives 0.

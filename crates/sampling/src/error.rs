@@ -31,6 +31,11 @@ pub enum Error {
     /// The query has a NaN or infinite component, or one so large that its masses overflow.
     #[error("the query is not finite")]
     BadQuery,
+    /// A sampler without a law for a whole batch was asked for it.
+    #[error(
+        "the sampler has no law that a batch can share; `uniform`, `exp` and `rff` with the leaf law `features` have one"
+    )]
+    NoSharedLaw,
     /// The sampler would need more memory than its limit.
     #[error(
         "{what} needs {needed} bytes, more than the limit of {limit}; lower `features`, choose the leaf law `gauss` or \

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use rand::Rng;
 use rand::distr::Distribution;
+use rayon::prelude::*;
 
 use crate::draw::{Span, sample_one, scan};
 use crate::vector::exp_in_place;
@@ -17,7 +18,10 @@ use crate::{ClassId, Classes, Draw, Error, Law, Matrix, Sampler, Threads, matmul
 #[derive(Clone, Copy, Debug)]
 pub struct ExactSoftmax;
 
-/// The softmax of one query.
+/// Queries whose softmaxes one parallel task adds up.
+const QUERIES_A_TASK: usize = 64;
+
+/// The softmax of one query, or the mean of those of a batch.
 #[derive(Clone, Debug)]
 pub struct SoftmaxLaw {
     masses: Vec<f32>,
@@ -49,6 +53,29 @@ impl Sampler for ExactSoftmax {
         let total: f64 = masses.iter().map(|&mass| f64::from(mass)).sum();
         if total.is_finite() { Ok(SoftmaxLaw { masses, total }) } else { Err(Error::BadQuery) }
     }
+
+    /// The mean of the softmaxes of the queries, O(B n d), with the logits of a few queries in memory at a time.
+    fn shared_law<'a>(&'a self, queries: &[f32], classes: Classes<'a>) -> Result<SoftmaxLaw, Error> {
+        let block = |queries: &[f32]| {
+            let logits = self.features(queries, classes);
+            let mut sum = vec![0.0; classes.len()];
+            for logits in logits.chunks_exact(classes.len()) {
+                let SoftmaxLaw { masses, total } = self.law(&[], Cow::Borrowed(logits), classes)?;
+                add(&mut sum, &masses, (1.0 / total) as f32);
+            }
+            Ok(sum)
+        };
+        let sums: Result<Vec<Vec<f32>>, Error> =
+            queries.par_chunks(QUERIES_A_TASK * classes.dim()).map(block).collect();
+        let mut masses = vec![0.0; classes.len()];
+        sums?.iter().for_each(|sum| add(&mut masses, sum, 1.0));
+        let total = masses.iter().map(|&mass| f64::from(mass)).sum();
+        Ok(SoftmaxLaw { masses, total })
+    }
+}
+
+fn add(sum: &mut [f32], masses: &[f32], scale: f32) {
+    sum.iter_mut().zip(masses).for_each(|(sum, mass)| *sum += scale * mass);
 }
 
 impl Distribution<ClassId> for SoftmaxLaw {

@@ -52,6 +52,19 @@ pub trait Sampler: Send + Sync {
         self.law(query, Cow::Owned(self.features(query, classes)), classes)
     }
 
+    /// One law `q̄` for a whole batch, whose draws all its queries share: a proposal of its own with an exact `q̄`. Laws
+    /// that no query moves give themselves.
+    ///
+    /// # Shapes
+    /// - queries: `[B, d]`
+    ///
+    /// # Errors
+    /// [`Error::NoSharedLaw`] from a sampler that has none, as it is unless a sampler says otherwise;
+    /// [`Error::BadQuery`] if a query is not finite.
+    fn shared_law<'a>(&'a self, _queries: &[f32], _classes: Classes<'a>) -> Result<Self::Law<'a>, Error> {
+        Err(Error::NoSharedLaw)
+    }
+
     /// Draws for a block of queries, in their order. What each query draws is what its law draws alone; a sampler that
     /// keeps much per node may walk the queries together, to read each node once.
     ///

@@ -57,7 +57,7 @@ mod work;
 
 pub use any::{AnyLaw, AnySampler, SamplerConfig};
 pub use classes::{Classes, MIN_NORM};
-pub use draw::{BatchRequest, Block, Draw, Points, Task, draw_batch, ln_prob_batch};
+pub use draw::{BatchRequest, Block, Draw, Points, Task, draw_batch, draw_shared, ln_prob_batch};
 pub use error::Error;
 pub use exp::{ExactSoftmax, SoftmaxLaw};
 pub use feature_map::{FeatureMap, FourierMap, QuadraticMap};

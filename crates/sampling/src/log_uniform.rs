@@ -88,6 +88,10 @@ impl Sampler for LogUniform {
         Ok(LogUniformLaw { sampler: self })
     }
 
+    fn shared_law<'a>(&'a self, _: &[f32], classes: Classes<'a>) -> Result<LogUniformLaw<'a>, Error> {
+        self.law(&[], Cow::Borrowed(&[]), classes)
+    }
+
     fn bytes(&self) -> usize {
         size_of_val(self.rank_of.as_slice()) + size_of_val(self.class_of.as_slice())
     }

@@ -26,6 +26,10 @@ impl Sampler for Uniform {
     fn law<'a>(&'a self, _: &'a [f32], _: Cow<'a, [f32]>, classes: Classes<'a>) -> Result<UniformLaw, Error> {
         Ok(UniformLaw { n: classes.len() })
     }
+
+    fn shared_law<'a>(&'a self, _: &[f32], classes: Classes<'a>) -> Result<UniformLaw, Error> {
+        self.law(&[], Cow::Borrowed(&[]), classes)
+    }
 }
 
 impl Distribution<ClassId> for UniformLaw {

@@ -153,6 +153,10 @@ impl Sampler for Unigram {
         Ok(UnigramLaw { sampler: self })
     }
 
+    fn shared_law<'a>(&'a self, _: &[f32], classes: Classes<'a>) -> Result<UnigramLaw<'a>, Error> {
+        self.law(&[], Cow::Borrowed(&[]), classes)
+    }
+
     fn bytes(&self) -> usize {
         size_of_val(self.cumulative.as_slice()) + size_of_val(self.index.as_slice()) + self.alias.bytes()
     }

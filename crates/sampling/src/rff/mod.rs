@@ -16,6 +16,7 @@ mod config;
 mod leaf;
 mod quadratic;
 mod refresh;
+mod shared;
 mod state;
 mod walk;
 
@@ -117,6 +118,10 @@ impl Sampler for RffTree {
         } else {
             Err(Error::BadQuery)
         }
+    }
+
+    fn shared_law<'a>(&'a self, queries: &[f32], classes: Classes<'a>) -> Result<RffLaw<'a>, Error> {
+        self.shared(queries, classes)
     }
 
     fn draw_block(&self, block: &Block<'_>) -> Result<Vec<Vec<Draw>>, Error> {
