@@ -25,6 +25,12 @@ pub(crate) struct Position {
     pub tokens: u64,
     /// Steps since the last report.
     pub reported_steps: u64,
+    /// Distinct class rows of all steps, added up.
+    #[serde(default)]
+    pub rows: u64,
+    /// The same of the steps since the last report.
+    #[serde(default)]
+    pub reported_rows: u64,
     /// Validations so far.
     #[serde(default)]
     pub history: History,

@@ -140,6 +140,8 @@ impl<'a> Run<'a> {
         self.model.encoder = self.optimizer.step(rate, self.model.encoder.clone(), gradients.dense);
 
         self.carried.loss_sum += pass.output.mean;
+        self.carried.position.rows += pass.output.classes.len() as u64;
+        self.carried.position.reported_rows += pass.output.classes.len() as u64;
         self.carried.position.reported_steps += 1;
         self.carried.position.step += 1;
         self.carried.position.tokens += window.scored as u64;
@@ -150,11 +152,14 @@ impl<'a> Run<'a> {
 
     fn report(&mut self) -> Result<(), Error> {
         let at = self.when();
-        let loss = self.carried.loss_sum / self.carried.position.reported_steps as f64;
+        let Position { reported_steps, reported_rows, .. } = self.carried.position;
+        let loss = self.carried.loss_sum / reported_steps as f64;
+        let distinct_rows = reported_rows as f64 / reported_steps as f64;
         let learning_rate = self.rate(at.step);
-        let examples_per_second = self.progress.report(at.epoch, loss);
-        (self.carried.loss_sum, self.carried.position.reported_steps) = (0.0, 0);
-        Ok(self.journal.append(&Event::Step { at, loss, learning_rate, examples_per_second })?)
+        let examples_per_second = self.progress.report(at.epoch, loss, distinct_rows);
+        self.carried.loss_sum = 0.0;
+        (self.carried.position.reported_steps, self.carried.position.reported_rows) = (0, 0);
+        Ok(self.journal.append(&Event::Step { at, loss, learning_rate, examples_per_second, distinct_rows })?)
     }
 
     /// Learning rate of a step counted from 1, as far as the validations so far tell.

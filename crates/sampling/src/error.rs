@@ -32,9 +32,7 @@ pub enum Error {
     #[error("the query is not finite")]
     BadQuery,
     /// A sampler without a law for a whole batch was asked for it.
-    #[error(
-        "the sampler has no law that a batch can share; `uniform`, `exp` and `rff` with the leaf law `features` have one"
-    )]
+    #[error("this sampler has no law that a batch can share; of `rff`, the leaf law `features` has one")]
     NoSharedLaw,
     /// The sampler would need more memory than its limit.
     #[error(

@@ -1,9 +1,11 @@
 //! The classes that a sampled softmax compares each target with.
 
-use rf_sampling::{ClassId, Draw};
+use std::ops::Range;
+
+use rf_sampling::{ClassId, Draw, IGNORED};
 
 /// Candidates of a batch of `B` queries: for each query a list of classes and the logarithm of how often each was
-/// expected to be drawn.
+/// expected to be drawn. Either every query has a list of its own, or all share one.
 ///
 /// Made by a sampler, or given from outside to reproduce what another library computes.
 ///
@@ -16,12 +18,37 @@ use rf_sampling::{ClassId, Draw};
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidates {
-    pub(crate) offsets: Vec<usize>,
-    pub(crate) ids: Vec<ClassId>,
-    /// `ln(m q_i) - ln(count_i)`: a class drawn `count` times enters once, with `count` times the weight.
-    pub(crate) ln_expected: Vec<f32>,
+    pub(crate) lists: Lists,
     /// `ln` expected count of each target; empty if targets are not corrected.
     pub(crate) target_ln_expected: Vec<f32>,
+}
+
+/// Whose the candidates are.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Lists {
+    PerQuery(QueryLists),
+    Shared(SharedList),
+}
+
+/// A list for each query, one after the other.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct QueryLists {
+    /// `[B + 1]`.
+    pub offsets: Vec<usize>,
+    pub ids: Vec<ClassId>,
+    /// `ln(m q_i) - ln(count_i)`: a class drawn `count` times enters once, with `count` times the weight.
+    pub ln_expected: Vec<f32>,
+}
+
+/// One list for all queries: O(B + M) numbers, not O(B M).
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct SharedList {
+    pub batch: usize,
+    pub ids: Vec<ClassId>,
+    /// As in [`QueryLists`].
+    pub ln_expected: Vec<f32>,
+    /// The class that each query leaves out, `[B]`; empty if none does.
+    pub left_out: Vec<ClassId>,
 }
 
 impl Candidates {
@@ -36,12 +63,8 @@ impl Candidates {
         assert_eq!(ids.len(), ln_expected.len(), "as many expected counts as ids");
         assert!(batch > 0 && ids.len().is_multiple_of(batch), "{} ids for {batch} queries", ids.len());
         let m = ids.len() / batch;
-        Self {
-            offsets: (0..=batch).map(|query| query * m).collect(),
-            ids: ids.to_vec(),
-            ln_expected: ln_expected.to_vec(),
-            target_ln_expected: Vec::new(),
-        }
+        let offsets = (0..=batch).map(|query| query * m).collect();
+        Self::new(Lists::PerQuery(QueryLists { offsets, ids: ids.to_vec(), ln_expected: ln_expected.to_vec() }))
     }
 
     /// The same candidates for all queries, as TensorFlow draws them.
@@ -52,7 +75,14 @@ impl Candidates {
     /// # Panics
     /// If the two differ in length or `batch` is zero.
     pub fn shared(batch: usize, ids: &[ClassId], ln_expected: &[f32]) -> Self {
-        Self::per_query(batch, &ids.repeat(batch), &ln_expected.repeat(batch))
+        assert_eq!(ids.len(), ln_expected.len(), "as many expected counts as ids");
+        assert!(batch > 0, "no queries");
+        let (ids, ln_expected) = (ids.to_vec(), ln_expected.to_vec());
+        Self::new(Lists::Shared(SharedList { batch, ids, ln_expected, left_out: Vec::new() }))
+    }
+
+    fn new(lists: Lists) -> Self {
+        Self { lists, target_ln_expected: Vec::new() }
     }
 
     /// The outcome of `m` draws for each query, as [`rf_sampling::draw_batch`] gives it.
@@ -63,13 +93,16 @@ impl Candidates {
             Some(*end)
         }));
         let flat = || draws.iter().flatten();
-        let ln_m = (m as f32).ln();
-        Self {
-            offsets,
-            ids: flat().map(|draw| draw.class).collect(),
-            ln_expected: flat().map(|draw| ln_m + draw.ln_prob - (draw.count as f32).ln()).collect(),
-            target_ln_expected: Vec::new(),
-        }
+        let ids = flat().map(|draw| draw.class).collect();
+        let ln_expected = flat().map(|draw| ln_expected(draw, m)).collect();
+        Self::new(Lists::PerQuery(QueryLists { offsets, ids, ln_expected }))
+    }
+
+    /// The outcome of `m` draws for all `batch` queries together, as [`rf_sampling::draw_shared`] gives it.
+    pub fn from_shared_draws(batch: usize, draws: &[Draw], m: usize) -> Self {
+        let ids: Vec<ClassId> = draws.iter().map(|draw| draw.class).collect();
+        let ln_expected: Vec<f32> = draws.iter().map(|draw| ln_expected(draw, m)).collect();
+        Self::new(Lists::Shared(SharedList { batch, ids, ln_expected, left_out: Vec::new() }))
     }
 
     /// Corrects the targets too (the estimator `both-corrected`).
@@ -94,24 +127,21 @@ impl Candidates {
     ///
     /// # Panics
     /// If there is not one target for each query.
-    pub fn without_hits(self, targets: &[ClassId]) -> Self {
+    pub fn without_hits(mut self, targets: &[ClassId]) -> Self {
         assert_eq!(targets.len(), self.len(), "one target for each query");
-        let mut kept = Self { offsets: vec![0], ids: Vec::new(), ln_expected: Vec::new(), ..self };
-        for (query, &target) in targets.iter().enumerate() {
-            for at in self.offsets[query]..self.offsets[query + 1] {
-                if self.ids[at] != target {
-                    kept.ids.push(self.ids[at]);
-                    kept.ln_expected.push(self.ln_expected[at]);
-                }
-            }
-            kept.offsets.push(kept.ids.len());
+        match &mut self.lists {
+            Lists::PerQuery(lists) => *lists = lists.without_hits(targets),
+            Lists::Shared(list) => list.left_out = targets.to_vec(),
         }
-        kept
+        self
     }
 
     /// Number of queries `B`.
     pub fn len(&self) -> usize {
-        self.offsets.len() - 1
+        match &self.lists {
+            Lists::PerQuery(lists) => lists.len(),
+            Lists::Shared(list) => list.batch,
+        }
     }
 
     /// Whether there are no queries.
@@ -121,30 +151,75 @@ impl Candidates {
 
     /// The candidates of a query and their `ln` expected counts, less the `ln` of how often each was drawn.
     pub fn of(&self, query: usize) -> impl Iterator<Item = (ClassId, f32)> + '_ {
-        let range = self.offsets[query]..self.offsets[query + 1];
-        self.ids[range.clone()].iter().copied().zip(self.ln_expected[range].iter().copied())
+        let (ids, ln_expected, left_out) = match &self.lists {
+            Lists::PerQuery(lists) => {
+                let range = lists.range(query);
+                (&lists.ids[range.clone()], &lists.ln_expected[range], IGNORED)
+            }
+            Lists::Shared(list) => (&list.ids[..], &list.ln_expected[..], list.left_out(query)),
+        };
+        ids.iter().copied().zip(ln_expected.iter().copied()).filter(move |(id, _)| *id != left_out)
     }
+}
+
+impl QueryLists {
+    pub fn len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    pub fn range(&self, query: usize) -> Range<usize> {
+        self.offsets[query]..self.offsets[query + 1]
+    }
+
+    fn without_hits(&self, targets: &[ClassId]) -> Self {
+        let mut kept = Self { offsets: vec![0], ids: Vec::new(), ln_expected: Vec::new() };
+        for (query, &target) in targets.iter().enumerate() {
+            for at in self.range(query).filter(|&at| self.ids[at] != target) {
+                kept.ids.push(self.ids[at]);
+                kept.ln_expected.push(self.ln_expected[at]);
+            }
+            kept.offsets.push(kept.ids.len());
+        }
+        kept
+    }
+}
+
+impl SharedList {
+    /// The class that a query leaves out; [`IGNORED`], which is no candidate, for none.
+    pub fn left_out(&self, query: usize) -> ClassId {
+        self.left_out.get(query).copied().unwrap_or(IGNORED)
+    }
+}
+
+fn ln_expected(draw: &Draw, m: usize) -> f32 {
+    (m as f32).ln() + draw.ln_prob - (draw.count as f32).ln()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::IGNORED;
 
     #[test]
     fn every_copy_of_a_hit_is_left_out() {
-        let candidates = Candidates::shared(2, &[5, 3, 5, 8], &[0.1, 0.2, 0.3, 0.4]).without_hits(&[5, IGNORED]);
-        assert_eq!(candidates.of(0).collect::<Vec<_>>(), [(3, 0.2), (8, 0.4)]);
-        assert_eq!(candidates.of(1).count(), 4);
+        let (ids, ln_expected) = ([5, 3, 5, 8], [0.1, 0.2, 0.3, 0.4]);
+        let own = Candidates::per_query(2, &ids.repeat(2), &ln_expected.repeat(2));
+        for candidates in [own, Candidates::shared(2, &ids, &ln_expected)] {
+            let candidates = candidates.without_hits(&[5, IGNORED]);
+            assert_eq!(candidates.of(0).collect::<Vec<_>>(), [(3, 0.2), (8, 0.4)]);
+            assert_eq!(candidates.of(1).count(), 4);
+        }
     }
 
     #[test]
     fn repeated_draws_enter_once_with_their_count() {
-        let draws = vec![vec![Draw { class: 4, count: 3, ln_prob: -1.0 }], vec![]];
-        let candidates = Candidates::from_draws(&draws, 5);
-        let [(class, ln_expected)] = candidates.of(0).collect::<Vec<_>>()[..] else { panic!() };
-        assert_eq!(class, 4);
-        assert!((ln_expected - (5.0f32.ln() - 1.0 - 3.0f32.ln())).abs() < 1e-6);
-        assert_eq!(candidates.of(1).count(), 0);
+        let drawn = vec![Draw { class: 4, count: 3, ln_prob: -1.0 }];
+        for candidates in
+            [Candidates::from_draws(&[drawn.clone(), vec![]], 5), Candidates::from_shared_draws(1, &drawn, 5)]
+        {
+            let [(class, ln_expected)] = candidates.of(0).collect::<Vec<_>>()[..] else { panic!() };
+            assert_eq!(class, 4);
+            assert!((ln_expected - (5.0f32.ln() - 1.0 - 3.0f32.ln())).abs() < 1e-6);
+        }
+        assert_eq!(Candidates::from_draws(&[drawn, vec![]], 5).of(1).count(), 0);
     }
 }

@@ -30,6 +30,19 @@ pub enum Estimator {
     BothCorrected,
 }
 
+/// Whose the draws of a sampled loss are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sharing {
+    /// Every query draws `m` classes for itself, from its own law, as published.
+    #[default]
+    Query,
+    /// All queries share `M` draws from one law `q̄` of the batch, near the mean of their own. Candidates are corrected
+    /// by `ln(M q̄)`, and each query leaves its own target out. The estimate of each query's sum `Z` stays unbiased, of
+    /// more variance a draw; the loss becomes three dense matrix products.
+    Batch,
+}
+
 /// The table `[loss]` of a configuration file: what is minimised, whatever the number of classes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -38,8 +51,10 @@ pub struct LossConfig {
     pub kind: LossKind,
     /// Use of the draws.
     pub estimator: Estimator,
-    /// Draws per query `m`.
+    /// Draws per query `m`, or of the whole batch `M` with [`Sharing::Batch`].
     pub draws: usize,
+    /// Whose the draws are.
+    pub sharing: Sharing,
     /// How the points of the draws are chosen.
     pub points: Points,
     /// Whether queries and class embeddings are divided by their norm.
@@ -64,6 +79,7 @@ impl Default for LossConfig {
             kind: LossKind::Sampled,
             estimator: Estimator::Published,
             draws: 100,
+            sharing: Sharing::Query,
             points: Points::Independent,
             normalized: true,
             // 1 / sqrt(tau) = 0.3, the papers' choice.
@@ -73,6 +89,17 @@ impl Default for LossConfig {
             absolute: false,
             sampler: SamplerConfig::default(),
         }
+    }
+}
+
+impl LossConfig {
+    /// Refuses draws shared by a batch from a proposal that has no law for it.
+    ///
+    /// # Errors
+    /// [`rf_sampling::Error::NoSharedLaw`].
+    pub fn check_sharing(&self) -> Result<(), rf_sampling::Error> {
+        let shared = self.kind == LossKind::Sampled && self.sharing == Sharing::Batch;
+        if shared && !self.sampler.shares_draws() { Err(rf_sampling::Error::NoSharedLaw) } else { Ok(()) }
     }
 }
 
@@ -141,9 +168,15 @@ impl SampledSoftmaxLossConfig {
         self
     }
 
-    /// Draws per query `m`.
+    /// Draws per query `m`, or of the whole batch `M` where it shares them.
     pub fn with_draws(mut self, draws: usize) -> Self {
         self.loss.draws = draws;
+        self
+    }
+
+    /// Whose the draws are.
+    pub fn with_sharing(mut self, sharing: Sharing) -> Self {
+        self.loss.sharing = sharing;
         self
     }
 
@@ -228,6 +261,9 @@ impl SampledSoftmaxLossConfig {
         if self.loss.kind == LossKind::Sampled && !(1..=self.classes).contains(&self.loss.draws) {
             let why = format!("it must lie between 1 and the number of classes, {}", self.classes);
             return bad("loss.draws", self.loss.draws.to_string(), why);
+        }
+        if let Err(error) = self.loss.check_sharing() {
+            return bad("loss.sharing", "batch".into(), error.to_string());
         }
         let width = self.dim + usize::from(self.loss.bias);
         if let Some(rows) = self.rows.as_ref().filter(|rows| rows.len() != self.classes * width) {

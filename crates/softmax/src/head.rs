@@ -1,5 +1,6 @@
 //! The head: class table, sampler and loss.
 
+mod draw;
 mod evaluator;
 mod saved;
 mod step;
@@ -9,11 +10,12 @@ pub use evaluator::Evaluator;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Gradients, Int, Tensor};
-use rf_sampling::{AnySampler, BatchRequest, ClassId, Classes, Sampler, draw_batch, ln_prob_batch};
+use rf_sampling::{AnySampler, ClassId, Classes, Sampler};
 
-use crate::config::{Estimator, LossKind};
+use crate::candidates::Lists;
+use crate::config::LossKind;
 use crate::host_op::{Pullback, host_op, to_vec};
-use crate::loss::{ClassRows, Layout, LossValue, Score, full_softmax, sampled_softmax};
+use crate::loss::{ClassRows, Layout, LossValue, Score, SharedLayout, full_softmax, sampled_softmax, shared_softmax};
 use crate::{Candidates, Error, IGNORED, LossConfig, RowGradients, RowTable, SampledSoftmaxLossConfig, normalize_rows};
 
 /// A softmax over many classes, trained from a few of them at a time.
@@ -181,31 +183,6 @@ impl SampledSoftmaxLoss {
         self.sampled(queries, ln_tau, targets, candidates)
     }
 
-    /// Draws the candidates of a batch: a function of the seed, the number of steps taken, and the place in the batch.
-    ///
-    /// # Shapes
-    /// - queries: `[B, d]`, as they enter the logits (normalised and multiplied by tau)
-    ///
-    /// # Errors
-    /// [`Error::Sampler`] if a query is not finite or nothing is left to draw.
-    pub fn draw(&self, queries: &[f32], targets: &[ClassId]) -> Result<Candidates, Error> {
-        let classes = self.class_rows();
-        let LossConfig { draws, points, estimator, .. } = self.config;
-        let request = BatchRequest { queries, draws, points, seed: self.seed, step: self.steps };
-        let target = |query: usize| Some(&targets[query..=query]).filter(|target| target[0] != IGNORED);
-        let sampler = &*self.sampler;
-        match estimator {
-            Estimator::Published => Ok(Candidates::from_draws(&draw_batch(sampler, classes, request, target)?, draws)),
-            Estimator::BothCorrected => {
-                let drawn = draw_batch(sampler, classes, request, |query| target(query).map(|_| &[][..]))?;
-                let asked = |query: usize| target(query).map(|target| target[0]);
-                let mut corrections = ln_prob_batch(sampler, classes, queries, asked)?;
-                corrections.iter_mut().for_each(|ln_prob| *ln_prob += (draws as f32).ln());
-                Ok(Candidates::from_draws(&drawn, draws).with_target_correction(&corrections).without_hits(targets))
-            }
-        }
-    }
-
     /// Moves the gradients of the touched rows out of `grads`.
     ///
     /// # Panics
@@ -252,9 +229,19 @@ impl SampledSoftmaxLoss {
         targets: &[ClassId],
         candidates: Candidates,
     ) -> Result<SoftmaxOutput, Error> {
-        let mut layout = Layout::new(targets, candidates);
-        let ids = std::mem::take(&mut layout.ids);
-        self.output(queries, ln_tau, ids, |queries, rows, gradient| sampled_softmax(queries, rows, &layout, gradient))
+        let Candidates { lists, target_ln_expected: corrections } = candidates;
+        match lists {
+            Lists::PerQuery(lists) => {
+                let mut layout = Layout::new(targets, lists, corrections);
+                let ids = std::mem::take(&mut layout.ids);
+                self.output(queries, ln_tau, ids, |queries, rows, grad| sampled_softmax(queries, rows, &layout, grad))
+            }
+            Lists::Shared(list) => {
+                let mut layout = SharedLayout::new(targets, &list, corrections);
+                let ids = std::mem::take(&mut layout.ids);
+                self.output(queries, ln_tau, ids, |queries, rows, grad| shared_softmax(queries, rows, &layout, grad))
+            }
+        }
     }
 
     /// Gathers the rows of `ids` as a leaf and makes the loss a node over queries and rows.

@@ -88,7 +88,7 @@ mod unique;
 
 pub use candidates::Candidates;
 pub use clip::{SparseGradients, clip_global_norm};
-pub use config::{Estimator, LossConfig, LossKind, SampledSoftmaxLossConfig};
+pub use config::{Estimator, LossConfig, LossKind, SampledSoftmaxLossConfig, Sharing};
 pub use error::Error;
 pub use file::StateFile;
 pub use head::{Evaluator, HeadGradients, SampledSoftmaxLoss, SoftmaxOutput};

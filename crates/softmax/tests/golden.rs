@@ -91,13 +91,19 @@ fn the_both_corrected_loss_equals_tensorflows_sampled_softmax() {
     let file: Value = serde_json::from_str(TF).unwrap();
     let ln = |value: &Value| -> Vec<f32> { floats(value).iter().map(|count| count.ln()).collect() };
     let case = head(&file, |config| config.with_scale(false, 1.0), true);
-    let candidates = Candidates::shared(size(&file["b"]), &ids(&file["sampled"]), &ln(&file["sampled_expected_count"]))
-        .with_target_correction(&ln(&file["true_expected_count"]));
-    let kept = case.head.forward_with(case.h.clone(), &case.targets, candidates.clone()).unwrap();
-    case.check("hits kept", &kept, &file["hits_kept"]);
-    let candidates = candidates.without_hits(&case.targets);
-    let removed = case.head.forward_with(case.h.clone(), &case.targets, candidates).unwrap();
-    case.check("hits removed", &removed, &file["hits_removed"]);
+    let (ids, ln_expected) = (ids(&file["sampled"]), ln(&file["sampled_expected_count"]));
+    let batch = size(&file["b"]);
+    for candidates in [
+        Candidates::shared(batch, &ids, &ln_expected),
+        Candidates::per_query(batch, &ids.repeat(batch), &ln_expected.repeat(batch)),
+    ] {
+        let candidates = candidates.with_target_correction(&ln(&file["true_expected_count"]));
+        let kept = case.head.forward_with(case.h.clone(), &case.targets, candidates.clone()).unwrap();
+        case.check("hits kept", &kept, &file["hits_kept"]);
+        let candidates = candidates.without_hits(&case.targets);
+        let removed = case.head.forward_with(case.h.clone(), &case.targets, candidates).unwrap();
+        case.check("hits removed", &removed, &file["hits_removed"]);
+    }
 }
 
 /// The settings of a case of the PyTorch files.

@@ -34,6 +34,9 @@ pub enum Event {
         learning_rate: f64,
         /// Examples a second over the interval.
         examples_per_second: f64,
+        /// Mean number of distinct class rows that a step touched; 0 in journals that do not tell.
+        #[serde(default)]
+        distinct_rows: f64,
     },
     /// The model was evaluated over all classes.
     Evaluation {
@@ -181,7 +184,13 @@ mod tests {
     }
 
     fn step(step: u64) -> Event {
-        Event::Step { at: at(step), loss: 5.912, learning_rate: 0.1, examples_per_second: 4850.0 }
+        Event::Step {
+            at: at(step),
+            loss: 5.912,
+            learning_rate: 0.1,
+            examples_per_second: 4850.0,
+            distinct_rows: 2143.5,
+        }
     }
 
     fn evaluation(step: u64) -> Event {

@@ -19,7 +19,7 @@ pub struct ProgressConfig {
 /// Tells on the error stream how far training is: a bar on a terminal, plain lines elsewhere.
 ///
 /// ```text
-/// epoch 1/3  step 200/1328  sampled loss 5.912  4,850 tokens/s  0:03:12 left
+/// epoch 1/3  step 200/1328  sampled loss 5.912  2,143 rows/step  4,850 tokens/s  0:03:12 left
 /// ```
 ///
 /// # Example
@@ -28,7 +28,7 @@ pub struct ProgressConfig {
 /// let config = ProgressConfig { loss: "sampled loss", unit: "tokens", epochs: Some(3), steps: 1328 };
 /// let mut progress = Progress::start(config, 0);
 /// progress.advance(700);
-/// let tokens_per_second = progress.report(1, 5.912);
+/// let tokens_per_second = progress.report(1, 5.912, 2143.5);
 /// assert!(tokens_per_second > 0.0);
 /// progress.finish();
 /// ```
@@ -62,10 +62,11 @@ impl Progress {
         }
     }
 
-    /// Tells the mean `loss` since the last report, and returns the examples a second since then.
-    pub fn report(&mut self, epoch: usize, loss: f64) -> f64 {
+    /// Tells the mean `loss` and the mean number of distinct class `rows` a step since the last report, and returns the
+    /// examples a second since then.
+    pub fn report(&mut self, epoch: usize, loss: f64, rows: f64) -> f64 {
         let rate = self.interval_examples as f64 / self.interval.elapsed().as_secs_f64().max(1e-9);
-        let line = line(&self.config, epoch, self.step, loss, rate, self.left());
+        let line = line(&self.config, epoch, self.step, (loss, rows), rate, self.left());
         match &self.bar {
             Some(bar) => bar.set_message(line),
             None => eprintln!("{line}"),
@@ -112,11 +113,20 @@ fn bar(steps: u64, step: u64) -> ProgressBar {
     ProgressBar::new(steps).with_style(style).with_position(step)
 }
 
-fn line(config: &ProgressConfig, epoch: usize, step: u64, loss: f64, rate: f64, left: Duration) -> String {
+fn line(
+    config: &ProgressConfig,
+    epoch: usize,
+    step: u64,
+    (loss, rows): (f64, f64),
+    rate: f64,
+    left: Duration,
+) -> String {
     let ProgressConfig { loss: label, unit, epochs, steps } = config;
     let of_epochs = epochs.map_or(String::new(), |epochs| format!("/{epochs}"));
-    let (rate, left) = (grouped(rate as u64), clock(left));
-    format!("epoch {epoch}{of_epochs}  step {step}/{steps}  {label} {loss:.3}  {rate} {unit}/s  {left} left")
+    let (rows, rate, left) = (grouped(rows as u64), grouped(rate as u64), clock(left));
+    format!(
+        "epoch {epoch}{of_epochs}  step {step}/{steps}  {label} {loss:.3}  {rows} rows/step  {rate} {unit}/s  {left} left"
+    )
 }
 
 /// A number with a comma every three digits.
@@ -148,15 +158,15 @@ mod tests {
 
     #[test]
     fn a_line_tells_epoch_step_loss_rate_and_time_left() {
-        let text = line(&config(), 1, 200, 5.9124, 4850.7, Duration::from_secs(192));
-        assert_eq!(text, "epoch 1/3  step 200/1328  sampled loss 5.912  4,850 tokens/s  0:03:12 left");
+        let text = line(&config(), 1, 200, (5.9124, 2143.5), 4850.7, Duration::from_secs(192));
+        assert_eq!(text, "epoch 1/3  step 200/1328  sampled loss 5.912  2,143 rows/step  4,850 tokens/s  0:03:12 left");
     }
 
     #[test]
     fn a_run_measured_in_steps_names_no_number_of_epochs() {
         let config = ProgressConfig { epochs: None, ..config() };
-        let text = line(&config, 2, 7, 1.0, 0.4, Duration::ZERO);
-        assert_eq!(text, "epoch 2  step 7/1328  sampled loss 1.000  0 tokens/s  0:00:00 left");
+        let text = line(&config, 2, 7, (1.0, 40.0), 0.4, Duration::ZERO);
+        assert_eq!(text, "epoch 2  step 7/1328  sampled loss 1.000  40 rows/step  0 tokens/s  0:00:00 left");
     }
 
     #[test]

@@ -24,6 +24,10 @@ pub struct TrainConfig {
     pub bptt: usize,
     /// Streams of text side by side in evaluation.
     pub eval_batch_size: usize,
+    /// Tokens at the start of the validation text that an evaluation scores; the whole text when not given. The test
+    /// text is always scored whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eval_tokens: Option<usize>,
     /// Steps from one evaluation on the validation data to the next; at the end of each epoch when not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evaluate_every: Option<u64>,
@@ -50,6 +54,7 @@ impl Default for TrainConfig {
             batch_size: 20,
             bptt: 35,
             eval_batch_size: 10,
+            eval_tokens: None,
             evaluate_every: None,
             checkpoint_every: None,
             log_every: 100,
@@ -77,6 +82,11 @@ impl TrainConfig {
             None => Length::Epochs(self.epochs.unwrap_or(1)),
         }
     }
+
+    /// The part of the validation text that is scored.
+    pub fn validation<'t>(&self, tokens: &'t [u32]) -> &'t [u32] {
+        &tokens[..self.eval_tokens.unwrap_or(tokens.len()).min(tokens.len())]
+    }
 }
 
 #[cfg(test)]
@@ -87,5 +97,11 @@ mod tests {
     fn a_run_without_a_length_is_one_epoch() {
         assert_eq!(TrainConfig::default().length(), Length::Epochs(1));
         assert_eq!(TrainConfig { steps: Some(9), ..Default::default() }.length(), Length::Steps(9));
+    }
+
+    #[test]
+    fn a_slice_of_the_validation_text_is_its_start_and_no_longer_than_it() {
+        let slice = |eval_tokens| TrainConfig { eval_tokens, ..Default::default() }.validation(&[5, 6, 7]).to_vec();
+        assert_eq!([slice(None), slice(Some(2)), slice(Some(9))], [vec![5, 6, 7], vec![5, 6], vec![5, 6, 7]]);
     }
 }

@@ -21,8 +21,12 @@ pub fn run(plan: &Plan, folder: &RunFolder, device: &Device, args: &EvalArgs) ->
         Split::Test => rf_data::Split::Test,
     };
     let tokens = plan.data.split(split, &vocabulary, &rf_data::data_root(), plan.seed).or_bad_input()?;
+    let tokens = match args.split {
+        Split::Valid => plan.train.validation(&tokens),
+        Split::Test => &tokens,
+    };
     let path = checkpoint(folder, args.checkpoint)?;
-    let (step, evaluation) = of_trainer(rf_lm::evaluate(&plan.settings(), &path, &vocabulary, &tokens, device))?;
+    let (step, evaluation) = of_trainer(rf_lm::evaluate(&plan.settings(), &path, &vocabulary, tokens, device))?;
     let outcome = Outcome::new(&args.run, args.split, step, &evaluation);
     println!("{}", if args.json { serde_json::to_string(&outcome)? } else { outcome.in_words() });
     Ok(())

@@ -2,7 +2,7 @@
 
 use rf_data::{Batches, Corpus, DataConfig, Known};
 use rf_lm::ModelConfig;
-use rf_softmax::{LossKind, SamplerConfig};
+use rf_softmax::{LossKind, SamplerConfig, Sharing};
 use rf_training::{Cosine, Length, OptimizerConfig, Plateau, RunFolder, ScheduleConfig, Score, StepDecay, Summary};
 
 use crate::exit::OrBadInput;
@@ -89,14 +89,18 @@ fn loss(plan: &Plan) -> String {
     if loss.kind == LossKind::Full {
         return format!("full {softmax}, {scale}");
     }
-    let (draws, sampler) = (loss.draws, loss.sampler.name());
+    let sampler = loss.sampler.name();
+    let draws = match loss.sharing {
+        Sharing::Query => format!("{} draws a token", loss.draws),
+        Sharing::Batch => format!("M = {} draws shared by the batch", grouped(loss.draws as u64)),
+    };
     let settings = match &loss.sampler {
         SamplerConfig::Rff(rff) => format!(" (D = {}, nu = {})", rff.features, rff.nu),
         SamplerConfig::Quadratic(quadratic) => format!(" (alpha = {})", quadratic.alpha),
         SamplerConfig::Unigram(unigram) => format!(" (counts to the power {})", unigram.power),
         SamplerConfig::Uniform {} | SamplerConfig::LogUniform {} | SamplerConfig::Exp {} => String::new(),
     };
-    format!("sampled {softmax}, {draws} draws a token by {sampler}{settings}, {scale}")
+    format!("sampled {softmax}, {draws} by {sampler}{settings}, {scale}")
 }
 
 fn optimizer(optimizer: &OptimizerConfig) -> String {
@@ -218,6 +222,13 @@ mod tests {
         );
         let variational = plan(&["model.variational=true", "model.recurrent_dropout=0.2", "model.word_dropout=0.3"]);
         assert_eq!(dropout(&variational.model), "variational dropout 0.1, 0.2 of states, 0.3 of words");
+    }
+
+    #[test]
+    fn shared_draws_are_told_as_such() {
+        let plan = plan(&["loss.sharing=batch", "loss.draws=2048"]);
+        let wanted = "sampled softmax, M = 2,048 draws shared by the batch by rff (D = 1024, nu = 4), normalized";
+        assert!(loss(&plan).starts_with(wanted), "{}", loss(&plan));
     }
 
     #[test]

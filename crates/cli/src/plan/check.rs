@@ -49,6 +49,7 @@ fn check_sizes(plan: &Plan, places: &Places) -> anyhow::Result<()> {
         ("train.batch_size", Some(train.batch_size)),
         ("train.bptt", Some(train.bptt)),
         ("train.eval_batch_size", Some(train.eval_batch_size)),
+        ("train.eval_tokens", train.eval_tokens),
     ];
     let steps = [
         ("train.steps", train.steps),
@@ -102,6 +103,7 @@ fn check_model(plan: &Plan, places: &Places) -> anyhow::Result<()> {
 
 fn check_loss(loss: &LossConfig, places: &Places) -> anyhow::Result<()> {
     in_range(places, "loss.tau", loss.tau, POSITIVE)?;
+    loss.check_sharing().map_err(|error| places.bad("loss.sharing", &error.to_string()))?;
     match &loss.sampler {
         SamplerConfig::Uniform {} | SamplerConfig::LogUniform {} | SamplerConfig::Exp {} => Ok(()),
         SamplerConfig::Unigram(unigram) => in_range(places, "loss.sampler.power", unigram.power, FINITE),
@@ -182,6 +184,7 @@ mod tests {
             "loss.sampler.leaf_size",
             "train.log_every",
             "train.patience",
+            "train.eval_tokens",
         ] {
             let change = format!("{field}=0");
             assert_eq!(message(&[&change]), format!("--set {change}: 0 is not allowed; it must be at least 1"));
@@ -240,6 +243,13 @@ mod tests {
         let wanted =
             "--set model.tied=true: it needs `model.embedding` equal to the width of h, but these are 100 and 50";
         assert_eq!(tied(&["model.hidden=100", "model.projection=50"]).unwrap_err().to_string(), wanted);
+    }
+
+    #[test]
+    fn a_batch_shares_draws_of_a_law_that_allows_it() {
+        assert!(plan(TEXT, &["loss.sharing=batch"]).is_ok());
+        let error = message(&["loss.sampler.leaf_law=gauss", "loss.sharing=batch"]);
+        assert!(error.starts_with("--set loss.sharing=batch: ") && error.contains("`features`"), "{error}");
     }
 
     #[test]

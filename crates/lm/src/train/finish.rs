@@ -6,6 +6,7 @@ use rf_softmax::LossKind;
 use rf_training::{Checkpoint, Event, Score, Summary, Validation, peak_memory_bytes};
 
 use super::Run;
+use crate::checkpoint::Position;
 use crate::{Error, checkpoint};
 
 impl Run<'_> {
@@ -19,6 +20,7 @@ impl Run<'_> {
         }
         let scored = self.take_best()?;
         let test = self.evaluate("test", &self.corpus.test)?.ok_or(Error::Interrupted { step })?;
+        let Position { tokens, rows, .. } = self.carried.position;
         let sampled = self.settings.loss.kind == LossKind::Sampled;
         let summary = Summary {
             task: "lm".into(),
@@ -31,11 +33,11 @@ impl Run<'_> {
             metric: "perplexity".into(),
             valid: scored.map(|scored| Score::Value(scored.score)),
             test: Some(Score::Value(test.perplexity)),
-            examples_per_second: self.carried.position.tokens as f64 / train_seconds.max(1e-9),
+            examples_per_second: tokens as f64 / train_seconds.max(1e-9),
             train_seconds,
             peak_memory_bytes: peak_memory_bytes(),
             floor: self.corpus.known.map(|known| known.floor),
-            extra: BTreeMap::new(),
+            extra: BTreeMap::from([("distinct_rows".into(), (rows as f64 / step.max(1) as f64).into())]),
         };
         self.journal.append(&Event::End(self.when()))?;
         summary.save(&self.folder.summary())?;

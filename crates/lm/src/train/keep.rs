@@ -51,7 +51,9 @@ impl Run<'_> {
             return Ok(());
         }
         let before = self.rate(step + 1);
-        let Some(valid) = self.evaluate("valid", &self.corpus.valid)? else { return Ok(()) };
+        let Some(valid) = self.evaluate("valid", self.settings.train.validation(&self.corpus.valid))? else {
+            return Ok(());
+        };
         let history = &mut self.carried.position.history;
         if step.is_multiple_of(self.settings.train.evaluate_every.unwrap_or(self.epoch)) {
             history.record(step, valid.perplexity);

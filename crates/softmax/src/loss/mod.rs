@@ -1,12 +1,20 @@
 //! The losses on slices: what is compared, its value, and its gradient in the same pass.
 
 mod full;
+mod row;
 mod sampled;
 mod score;
+mod shared;
+
+use std::borrow::Cow;
 
 pub(crate) use full::full_softmax;
 pub(crate) use sampled::{Layout, sampled_softmax};
 pub(crate) use score::Score;
+pub(crate) use shared::{SharedLayout, shared_softmax};
+
+/// Bytes of logits that a dense loss has at a time.
+const WORKSPACE: usize = 256 << 20;
 
 /// Value and gradient of a loss.
 #[derive(Clone, Debug, Default)]
@@ -50,4 +58,21 @@ impl<'a> ClassRows<'a> {
     fn has_bias(&self) -> bool {
         self.width > self.dim
     }
+}
+
+/// Queries with a column of ones where rows have a bias, so that the bias is part of the products.
+fn with_ones<'q>(queries: &'q [f32], rows: ClassRows<'_>) -> Cow<'q, [f32]> {
+    if !rows.has_bias() {
+        return queries.into();
+    }
+    let row = |query: &'q [f32]| query.iter().copied().chain([1.0]);
+    queries.chunks_exact(rows.dim).flat_map(row).collect()
+}
+
+/// The gradient of the queries from that of [`with_ones`].
+fn without_ones(gradient: Vec<f32>, rows: ClassRows<'_>) -> Vec<f32> {
+    if !rows.has_bias() {
+        return gradient;
+    }
+    gradient.chunks_exact(rows.width).flat_map(|row| &row[..rows.dim]).copied().collect()
 }

@@ -3,8 +3,10 @@
 use rayon::prelude::*;
 use rf_sampling::{ClassId, dot};
 
+use super::row::add;
 use super::{ClassRows, LossValue};
-use crate::{Candidates, IGNORED, Unique};
+use crate::candidates::QueryLists;
+use crate::{IGNORED, Unique};
 
 /// A batch resolved to the distinct rows that it touches.
 #[derive(Clone, Debug)]
@@ -23,7 +25,7 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    pub fn new(targets: &[ClassId], candidates: Candidates) -> Self {
+    pub fn new(targets: &[ClassId], candidates: QueryLists, target_corrections: Vec<f32>) -> Self {
         let mut list: Vec<ClassId> = targets.iter().copied().filter(|&target| target != IGNORED).collect();
         let counted = list.len();
         list.extend(&candidates.ids);
@@ -33,7 +35,7 @@ impl Layout {
         Self {
             ids,
             targets: targets.iter().map(place).collect(),
-            target_corrections: candidates.target_ln_expected,
+            target_corrections,
             offsets: candidates.offsets,
             positions: positions[counted..].to_vec(),
             corrections: candidates.ln_expected,
@@ -147,9 +149,4 @@ fn row_gradients(queries: &[f32], rows: ClassRows<'_>, edges: &[Vec<Edge>], scal
         }
     });
     gradients
-}
-
-/// `to += weight * from`, over the shorter of the two.
-fn add(to: &mut [f32], weight: f32, from: &[f32]) {
-    to.iter_mut().zip(from).for_each(|(to, from)| *to += weight * from);
 }
