@@ -4,7 +4,8 @@ use burn::tensor::Device;
 use rf_data::{Corpus, DataConfig, SyntheticConfig};
 use rf_lm::{Error, ModelConfig, Settings, train};
 use rf_softmax::{
-    Estimator, LeafLaw, LossConfig, LossKind, QuadraticConfig, RffConfig, RowOptimizer, SamplerConfig, UnigramConfig,
+    Estimator, LeafLaw, LossConfig, LossKind, QuadraticConfig, RffConfig, RowOptimizer, SamplerConfig, Sharing,
+    UnigramConfig,
 };
 use rf_training::{
     Cosine, OptimizerConfig, OptimizerKind, Plateau, RunFolder, ScheduleConfig, Score, Stop, Summary, TrainConfig,
@@ -81,6 +82,7 @@ fn every_variant_learns() {
         ("gauss leaves with a prior", |s| leaves(s, LeafLaw::Gauss, 0.75)),
         ("exact leaves", |s| leaves(s, LeafLaw::Exact, 0.0)),
         ("both corrected", |s| s.loss.estimator = Estimator::BothCorrected),
+        ("shared draws", |s| (s.loss.sharing, s.loss.draws) = (Sharing::Batch, 40)),
         ("systematic draws", |s| s.loss.points = rf_softmax::Points::Systematic),
         ("trained temperature", |s| s.loss.learn_tau = true),
         ("raw rows with bias", |s| (s.loss.normalized, s.loss.tau, s.loss.bias) = (false, 1.0, true)),

@@ -32,7 +32,9 @@ pub enum Error {
     #[error("the query is not finite")]
     BadQuery,
     /// A sampler without a law for a whole batch was asked for it.
-    #[error("this sampler has no law that a batch can share; of `rff`, the leaf law `features` has one")]
+    #[error(
+        "this sampler has no law that a batch can share; of `rff`, the leaf law `features` has one, and `quadratic` has none"
+    )]
     NoSharedLaw,
     /// The sampler would need more memory than its limit.
     #[error(

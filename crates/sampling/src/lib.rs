@@ -14,6 +14,10 @@
 //! | [`RffTree`], RF-softmax | O(dD + m (D log L + leaf)), paths shared | O(dD + D log L) | `16 L D` bytes, `features` `8 n D` more | falls with D |
 //! | [`ExactSoftmax`] | O(nd + m) | none | none | none |
 //!
+//! Queries draw for themselves ([`draw_batch`]), or a batch draws once for all of them ([`draw_shared`]) from a law of
+//! its own, which has an exact probability too: the mean of the softmaxes, or for [`RffTree`] a descent with the mean of
+//! `phi(h_b) / Z_b`.
+//!
 //! One decision shapes the crate: the class table is not the sampler's. Rows are handed in as [`Classes`] at every draw
 //! and refresh, so tables of 10⁷ rows exist once, and a sampler keeps only what it derives from them.
 //!

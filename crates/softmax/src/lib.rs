@@ -23,6 +23,9 @@
 //! sampler's tree, and nothing else. (The full softmax, [`LossKind::Full`], is there as the baseline: it does visit
 //! every row.)
 //!
+//! With [`Sharing::Batch`] all queries share `M` draws from one law of the batch: at most `B + M` distinct rows, and the
+//! loss and its gradients are three dense matrix products. That is the way to be fast with many queries in a batch.
+//!
 //! It follows that a head is no burn `Module`. Keep it beside the encoder. burn's optimizers, records and `valid()` do
 //! not see it: step it with [`SampledSoftmaxLoss::step`], save it with [`SampledSoftmaxLoss::save_file`], and evaluate
 //! with [`SampledSoftmaxLoss::evaluator`].

@@ -31,6 +31,36 @@ fn the_summary_says_what_was_trained_and_how_well() {
     assert_eq!((summary.steps, summary.epochs, summary.metric.as_str()), (30, 2, "perplexity"));
     rig.done("train tiny.toml --run full --set loss.kind=full");
     assert_eq!((rig.summary("full").loss.as_str(), rig.summary("full").sampler.as_str()), ("full", "none"));
+    assert_eq!(rig.summary("full").extra["distinct_rows"], 53.0);
+}
+
+#[test]
+fn the_distinct_rows_of_the_steps_are_told() {
+    let rig = Rig::new();
+    rig.done("train tiny.toml --run r --set train.log_every=15");
+    let events = Journal::read(&rig.folder("r").journal()).unwrap();
+    let rows: Vec<f64> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Step { distinct_rows, .. } => Some(*distinct_rows),
+            _ => None,
+        })
+        .collect();
+    // Twenty targets and six draws for each, among 53 classes.
+    assert!(rows.len() == 2 && rows.iter().all(|rows| (20.0..53.0).contains(rows)), "{rows:?}");
+    let mean = rig.summary("r").extra["distinct_rows"].as_f64().unwrap();
+    assert!((mean - (rows[0] + rows[1]) / 2.0).abs() < 1e-9, "{mean} and {rows:?}");
+}
+
+#[test]
+fn a_slice_of_the_validation_text_is_what_training_and_evaluation_score() {
+    let rig = Rig::new();
+    rig.done("train tiny.toml --run r --set train.eval_tokens=25");
+    let summary = rig.summary("r");
+    for (split, tokens, score) in [("valid", 25, summary.valid), ("test", 90, summary.test)] {
+        let object: Value = serde_json::from_str(&rig.done(&format!("eval r --json --split {split}"))).unwrap();
+        assert_eq!((&object["tokens"], object["value"].as_f64().map(Score::Value)), (&tokens.into(), score));
+    }
 }
 
 #[test]

@@ -43,9 +43,12 @@ fn a_run_does_not_depend_on_the_number_of_threads() {
     // Wide enough that matrix products and row steps are shared among threads.
     let settings = "--set model.hidden=48 --set model.embedding=40 --set train.batch_size=16 --set train.bptt=10 \
                     --set data.train_tokens=4000 --set loss.sampler.features=64 --set train.steps=12";
-    rig.done(&format!("train tiny.toml --run one --threads 1 {settings}"));
-    rig.done(&format!("train tiny.toml --run two --threads 2 {settings}"));
-    rig.assert_same("one", "two");
+    let shared = "--set loss.sharing=batch --set loss.sampler.leaf_law=features --set loss.draws=50";
+    for (name, more) in [("own", ""), ("shared", shared)] {
+        rig.done(&format!("train tiny.toml --run {name}1 --threads 1 {settings} {more}"));
+        rig.done(&format!("train tiny.toml --run {name}2 --threads 2 {settings} {more}"));
+        rig.assert_same(&format!("{name}1"), &format!("{name}2"));
+    }
 }
 
 /// Waits until the journal of the run `killed` has a checkpoint.

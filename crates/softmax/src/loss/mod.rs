@@ -6,12 +6,16 @@ mod sampled;
 mod score;
 mod shared;
 
-use std::borrow::Cow;
-
 pub(crate) use full::full_softmax;
 pub(crate) use sampled::{Layout, sampled_softmax};
 pub(crate) use score::Score;
 pub(crate) use shared::{SharedLayout, shared_softmax};
+
+use std::borrow::Cow;
+
+use rf_sampling::ClassId;
+
+use crate::{IGNORED, Unique};
 
 /// Bytes of logits that a dense loss has at a time.
 const WORKSPACE: usize = 256 << 20;
@@ -58,6 +62,18 @@ impl<'a> ClassRows<'a> {
     fn has_bias(&self) -> bool {
         self.width > self.dim
     }
+}
+
+/// The distinct classes of targets and candidates, ascending, and the positions in them of each target ([`IGNORED`] if it
+/// is ignored) and of each candidate.
+fn resolve(targets: &[ClassId], candidates: &[ClassId]) -> (Vec<ClassId>, Vec<u32>, Vec<u32>) {
+    let mut list: Vec<ClassId> = targets.iter().copied().filter(|&target| target != IGNORED).collect();
+    let counted = list.len();
+    list.extend(candidates);
+    let Unique { ids, positions } = Unique::of(&list);
+    let mut known = positions[..counted].iter().copied();
+    let place = |&target: &ClassId| if target == IGNORED { IGNORED } else { known.next().expect("counted") };
+    (ids, targets.iter().map(place).collect(), positions[counted..].to_vec())
 }
 
 /// Queries with a column of ones where rows have a bias, so that the bias is part of the products.

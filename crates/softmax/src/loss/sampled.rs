@@ -4,9 +4,9 @@ use rayon::prelude::*;
 use rf_sampling::{ClassId, dot};
 
 use super::row::add;
-use super::{ClassRows, LossValue};
+use super::{ClassRows, LossValue, resolve};
+use crate::IGNORED;
 use crate::candidates::QueryLists;
-use crate::{IGNORED, Unique};
 
 /// A batch resolved to the distinct rows that it touches.
 #[derive(Clone, Debug)]
@@ -26,20 +26,9 @@ pub(crate) struct Layout {
 
 impl Layout {
     pub fn new(targets: &[ClassId], candidates: QueryLists, target_corrections: Vec<f32>) -> Self {
-        let mut list: Vec<ClassId> = targets.iter().copied().filter(|&target| target != IGNORED).collect();
-        let counted = list.len();
-        list.extend(&candidates.ids);
-        let Unique { ids, positions } = Unique::of(&list);
-        let mut known = positions[..counted].iter().copied();
-        let place = |&target: &ClassId| if target == IGNORED { IGNORED } else { known.next().expect("counted") };
-        Self {
-            ids,
-            targets: targets.iter().map(place).collect(),
-            target_corrections,
-            offsets: candidates.offsets,
-            positions: positions[counted..].to_vec(),
-            corrections: candidates.ln_expected,
-        }
+        let (ids, targets, positions) = resolve(targets, &candidates.ids);
+        let QueryLists { offsets, ln_expected: corrections, .. } = candidates;
+        Self { ids, targets, target_corrections, offsets, positions, corrections }
     }
 
     fn candidates(&self, query: usize) -> std::ops::Range<usize> {

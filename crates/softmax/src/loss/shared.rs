@@ -4,9 +4,9 @@ use rayon::prelude::*;
 use rf_sampling::{ClassId, Matrix, Threads, dot, matmul};
 
 use super::row::{add, softmax_row, subtract_each};
-use super::{ClassRows, LossValue, WORKSPACE, with_ones, without_ones};
+use super::{ClassRows, LossValue, WORKSPACE, resolve, with_ones, without_ones};
+use crate::IGNORED;
 use crate::candidates::SharedList;
-use crate::{IGNORED, Unique};
 
 /// Logits begin on cache lines: rows of this many numbers, or multiples.
 const LINE: usize = 16;
@@ -31,21 +31,10 @@ pub(crate) struct SharedLayout {
 impl SharedLayout {
     pub fn new(targets: &[ClassId], list: &SharedList, target_corrections: Vec<f32>) -> Self {
         let (classes, corrections) = distinct(list);
-        let mut touched: Vec<ClassId> = targets.iter().copied().filter(|&target| target != IGNORED).collect();
-        let counted = touched.len();
-        touched.extend(&classes);
-        let Unique { ids, positions } = Unique::of(&touched);
-        let mut known = positions[..counted].iter().copied();
-        let place = |&target: &ClassId| if target == IGNORED { IGNORED } else { known.next().expect("counted") };
+        let (ids, targets, candidates) = resolve(targets, &classes);
         let left_out = |query| classes.binary_search(&list.left_out(query)).ok().map(|at| at as u32);
-        Self {
-            ids,
-            targets: targets.iter().map(place).collect(),
-            target_corrections,
-            candidates: positions[counted..].to_vec(),
-            corrections,
-            left_out: (0..targets.len()).map(left_out).collect(),
-        }
+        let left_out = (0..targets.len()).map(left_out).collect();
+        Self { ids, targets, target_corrections, candidates, corrections, left_out }
     }
 
     /// The rows of the candidates, `[M', width]`: a copy, since products need them side by side.
