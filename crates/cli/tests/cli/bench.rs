@@ -72,7 +72,7 @@ fn the_row_named_rff_is_the_published_setting() {
     let settings = &rff["settings"];
     assert_eq!((&rff["features"], &settings["nu"], &settings["prior"]), (&1024.into(), &4.0.into(), &0.0.into()));
     assert_eq!((&settings["leaf_law"], &gauss["settings"]["leaf_law"]), (&"features".into(), &"gauss".into()));
-    assert!(settings["floor"].is_number());
+    assert_eq!(settings["floor"], 0.003);
     // 1,024 frequencies of 4 components, sums of 2 x 7 leaves and phi of 50 classes, 8 bytes for each frequency.
     let wanted = 4 * 4 * 1024 + 8 * 1024 * (14 + 50);
     assert!((wanted..wanted + 2_000).contains(&rff["bytes"].as_u64().unwrap()), "{rff}");

@@ -187,7 +187,9 @@ impl Case {
     /// All settings of the sampler, for the record.
     pub fn settings(&self) -> serde_json::Value {
         let Entrant::Sampler(config) = &self.entrant else { return serde_json::Value::Null };
-        let mut settings = serde_json::to_value(config).unwrap_or_default();
+        // By way of text, which keeps a short f32 short.
+        let text = serde_json::to_string(config).unwrap_or_default();
+        let mut settings: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
         if let Some(table) = settings.as_object_mut() {
             table.remove("memory_gib");
         }
