@@ -157,6 +157,10 @@ impl Sampler for AnySampler {
         inside!(self, sampler => sampler.draw_block(block))
     }
 
+    fn reads_before(&self) -> bool {
+        inside!(self, sampler => sampler.reads_before())
+    }
+
     fn refresh(&mut self, changed: &[ClassId], before: &[f32], classes: Classes<'_>) -> Result<(), Error> {
         inside!(self, sampler => sampler.refresh(changed, before, classes))
     }

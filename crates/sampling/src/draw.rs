@@ -1,6 +1,7 @@
 //! From a law to counted draws: points of the unit interval, one query, a whole batch.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use rand::{Rng, RngExt};
 use rayon::prelude::*;
@@ -53,23 +54,41 @@ pub(crate) fn sample_one<R: Rng + ?Sized>(law: &impl Law, rng: &mut R) -> ClassI
     out[0].class
 }
 
-/// Walks along masses laid end to end on `[start, start + q)` and collects the points that fall on each.
-///
-/// Class `first + i` has the share `masses[i] / total` of `q`. Masses of zero are never drawn: points that rounding
-/// pushes past the end go to the last positive mass.
+/// Collects the points that fall on each class of a law over `first, first + 1, …` with masses laid end to end on `span`.
 pub(crate) fn scan(masses: &[f32], total: f64, first: usize, span: Span, points: &[f64], out: &mut Vec<Draw>) {
-    let Some(last) = masses.iter().rposition(|&mass| mass > 0.0) else { return };
-    let (mut rest, mut cumulative) = (points, 0.0);
-    for (i, &mass) in masses[..=last].iter().enumerate().filter(|(_, mass)| **mass > 0.0) {
-        cumulative += f64::from(mass);
-        let end = span.start + span.mass * (cumulative / total);
-        let count = if i == last { rest.len() } else { rest.partition_point(|&point| point < end) };
-        if count > 0 {
-            let ln_prob = (span.mass * (f64::from(mass) / total)).ln() as f32;
-            out.push(Draw { class: (first + i) as ClassId, count: count as u32, ln_prob });
-            rest = &rest[count..];
+    share_out(masses, total, span, points, |i, span, taken| {
+        let (class, count) = ((first + i) as ClassId, taken.len() as u32);
+        out.push(Draw { class, count, ln_prob: span.mass.ln() as f32 });
+    });
+}
+
+/// Lays masses end to end on a span and gives the points that fall on each to `sink`: the number of the mass, its own
+/// span, the range of its points.
+///
+/// Mass `i` has the share `masses[i] / total` of the span. Masses of zero never get a point: points that rounding pushes
+/// past the end go to the last positive mass.
+pub(crate) fn share_out<M: Copy + Into<f64>>(
+    masses: &[M],
+    total: f64,
+    span: Span,
+    points: &[f64],
+    mut sink: impl FnMut(usize, Span, Range<usize>),
+) {
+    let Some(last) = masses.iter().rposition(|&mass| mass.into() > 0.0) else { return };
+    // Points are brought to the unit of the masses: one product each, where a division for each mass would stand.
+    let scale = total / span.mass;
+    let (mut cumulative, mut from) = (0.0, 0);
+    for (i, mass) in masses[..=last].iter().map(|&mass| mass.into()).enumerate().filter(|(_, mass)| *mass > 0.0) {
+        let before = cumulative;
+        cumulative += mass;
+        let below = |point: &&f64| i == last || (**point - span.start) * scale < cumulative;
+        let to = from + points[from..].iter().take_while(below).count();
+        if to > from {
+            let start = span.start + span.mass * (before / total);
+            sink(i, Span { start, mass: span.mass * (mass / total) }, from..to);
+            from = to;
         }
-        if rest.is_empty() {
+        if from == points.len() {
             return;
         }
     }
@@ -86,9 +105,11 @@ impl Span {
     pub const WHOLE: Self = Self { start: 0.0, mass: 1.0 };
 }
 
-/// Queries whose features are computed together, and the unit of parallel work: fixed, so that results do not depend
-/// on the number of threads.
-const QUERY_BLOCK: usize = 64;
+/// Queries that draw together, the unit of parallel work: they share the nodes that they read, so a block holds up to 64,
+/// but a small batch is cut in two. A function of the batch alone, so that results do not depend on the number of threads.
+fn queries_a_block(batch: usize) -> usize {
+    batch.div_ceil(2).clamp(4, 64)
+}
 
 /// What to draw for a batch.
 #[derive(Clone, Copy, Debug)]
@@ -119,11 +140,12 @@ pub fn draw_batch<'e, S: Sampler>(
     excluded: impl Fn(usize) -> Option<&'e [ClassId]> + Sync,
 ) -> Result<Vec<Vec<Draw>>, Error> {
     let dim = classes.dim();
+    let size = queries_a_block(request.queries.len() / dim);
     let blocks: Vec<Result<Vec<Vec<Draw>>, Error>> = request
         .queries
-        .par_chunks(QUERY_BLOCK * dim)
+        .par_chunks(size * dim)
         .enumerate()
-        .map(|(block, queries)| draw_block(sampler, classes, request, block * QUERY_BLOCK, queries, &excluded))
+        .map(|(block, queries)| draw_block(sampler, classes, request, block * size, queries, &excluded))
         .collect();
     let mut draws = Vec::with_capacity(request.queries.len() / dim);
     for block in blocks {
@@ -169,9 +191,10 @@ pub fn ln_prob_batch<S: Sampler>(
     asked: impl Fn(usize) -> Option<ClassId> + Sync,
 ) -> Result<Vec<f32>, Error> {
     let dim = classes.dim();
+    let size = queries_a_block(queries.len() / dim);
     let block = |(number, queries): (usize, &[f32])| -> Result<Vec<f32>, Error> {
         let features = sampler.features(queries, classes);
-        let (first, count) = (number * QUERY_BLOCK, queries.len() / dim);
+        let (first, count) = (number * size, queries.len() / dim);
         let width = features.len() / count;
         let ln_prob = |place: usize| {
             let Some(class) = asked(first + place) else { return Ok(0.0) };
@@ -180,7 +203,7 @@ pub fn ln_prob_batch<S: Sampler>(
         };
         (0..count).map(ln_prob).collect()
     };
-    let blocks: Result<Vec<Vec<f32>>, Error> = queries.par_chunks(QUERY_BLOCK * dim).enumerate().map(block).collect();
+    let blocks: Result<Vec<Vec<f32>>, Error> = queries.par_chunks(size * dim).enumerate().map(block).collect();
     Ok(blocks?.concat())
 }
 

@@ -7,6 +7,7 @@ pub use fourier::FourierMap;
 pub use quadratic::QuadraticMap;
 
 use crate::rows::Piece;
+use crate::vector::add_scaled;
 
 /// The feature map of a tree. One file per map; a tree asks no further which one it is.
 #[derive(Clone, Debug)]
@@ -52,7 +53,7 @@ impl FeatureMap {
         match self {
             Self::Fourier(map) => {
                 let row = |i: usize| (terms[i].row, terms[i].scale);
-                map.map(terms.len(), row, |i, phi| add(sums.row(terms[i].place), terms[i].weight, phi));
+                map.map(terms.len(), row, |i, phi| add_scaled(sums.row(terms[i].place), terms[i].weight, phi));
             }
             Self::Quadratic(map) => {
                 let same_sum = terms.chunk_by(|a, b| a.place == b.place);
@@ -85,9 +86,4 @@ pub(crate) struct Term<'c> {
     pub row: &'c [f32],
     pub scale: f32,
     pub weight: f32,
-}
-
-/// `sum += weight · phi`.
-pub(crate) fn add(sum: &mut [f32], weight: f32, phi: &[f32]) {
-    sum.iter_mut().zip(phi).for_each(|(sum, phi)| *sum += weight * phi);
 }

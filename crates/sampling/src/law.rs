@@ -80,11 +80,16 @@ pub trait Sampler: Send + Sync {
         block.tasks.iter().map(draw).collect()
     }
 
+    /// Whether [`refresh`](Sampler::refresh) needs the rows before the step.
+    fn reads_before(&self) -> bool {
+        false
+    }
+
     /// Takes up new embeddings of the `changed` classes (ascending, distinct), whose rows were `before`. Static laws
     /// keep still.
     ///
     /// # Shapes
-    /// - before: `[changed.len(), width]`
+    /// - before: `[changed.len(), width]`; anything if [`reads_before`](Sampler::reads_before) says no
     ///
     /// # Errors
     /// [`Error::NotFinite`] if a new row is not finite; the sampler then keeps its old state.

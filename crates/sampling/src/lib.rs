@@ -10,8 +10,8 @@
 //! | [`Uniform`] | O(m) | none | none | largest |
 //! | [`LogUniform`] | O(m) | none | `8 n` bytes | near the unigram law's where counts follow Zipf's law |
 //! | [`Unigram`] | O(m) on average | none | `28 n` bytes | smaller: knows frequencies, not the query |
-//! | [`RffTree`], quadratic kernel | O(d² + m (d² log L + d leaf)), paths shared | O(d² log L) | `4 L d²` bytes | far tails heavier than the softmax's; the absolute softmax suits it |
-//! | [`RffTree`], RF-softmax | O(dD + m (D log L + leaf)), paths shared | O(dD + D log L) | `16 L D` bytes, `features` `8 n D` more | falls with D |
+//! | [`RffTree`], quadratic kernel | O(d² + m (d² log L + d leaf)), paths shared | O(d² log L) | `8/3 L d²` bytes | far tails heavier than the softmax's; the absolute softmax suits it |
+//! | [`RffTree`], RF-softmax | O(dD + m (D log L + leaf)), paths shared | O(dD + D log L) | `32/3 L D` bytes, `features` `4 n D` more | falls with D |
 //! | [`ExactSoftmax`] | O(nd + m) | none | none | none |
 //!
 //! Queries draw for themselves ([`draw_batch`]), or a batch draws once for all of them ([`draw_shared`]) from a law of
@@ -47,9 +47,11 @@ mod draw;
 mod error;
 mod exp;
 mod feature_map;
+mod half;
 mod law;
 mod linalg;
 mod log_uniform;
+mod memory;
 mod quality;
 mod rff;
 mod rows;
@@ -68,6 +70,7 @@ pub use feature_map::{FeatureMap, FourierMap, QuadraticMap};
 pub use law::{ClassId, IGNORED, Law, Sampler};
 pub use linalg::{Matrix, Threads, dot, matmul, row_dots};
 pub use log_uniform::{LogUniform, LogUniformLaw};
+pub use memory::Buffer;
 pub use quality::{Quality, quality};
 pub use rff::{LeafLaw, QuadraticConfig, RffConfig, RffLaw, RffTree};
 pub use rows::{Piece, split_rows};

@@ -3,6 +3,8 @@
 use gemm::Parallelism;
 use multiversion::multiversion;
 
+use crate::half::Number;
+
 /// A view of a matrix of shape `[rows, cols]` in a slice.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<'a> {
@@ -100,7 +102,7 @@ const LANES: usize = 16;
 /// `a · b`, over the shorter of the two, summed in 2 x 16 lanes.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let [sum] = dots_of([a], b);
+    let [[sum]] = dots_of([b], [a]);
     sum
 }
 
@@ -112,22 +114,42 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
 ///
 /// # Panics
 /// If `rows` is too short.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
 pub fn row_dots(x: &[f32], rows: &[f32], stride: usize, out: &mut [f32]) {
-    let row = |i: usize| &rows[i * stride..][..x.len()];
-    let mut quads = out.chunks_exact_mut(4);
-    let mut at = 0;
-    for quad in &mut quads {
-        quad.copy_from_slice(&dots_of([row(at), row(at + 1), row(at + 2), row(at + 3)], x));
-        at += 4;
+    all_dots(&[x], rows, stride, out);
+}
+
+/// [`row_dots`] of several vectors with the same rows, to the last bit: four rows stay in the nearest cache while all
+/// vectors pass, two at a time.
+///
+/// # Shapes
+/// - xs: `[k, d]`, `d <= stride`
+/// - rows: `[r, stride]`
+/// - out: `[k, r]`
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
+pub(crate) fn all_dots<T: Number>(xs: &[&[f32]], rows: &[T], stride: usize, out: &mut [f32]) {
+    if out.is_empty() {
+        return;
     }
-    let mut pairs = quads.into_remainder().chunks_exact_mut(2);
-    for pair in &mut pairs {
-        pair.copy_from_slice(&dots_of([row(at), row(at + 1)], x));
-        at += 2;
+    let count = out.len() / xs.len();
+    let row = |i: usize| &rows[i * stride..][..xs[0].len()];
+    let fours = count - count % 4;
+    for at in (0..fours).step_by(4) {
+        let rows = [row(at), row(at + 1), row(at + 2), row(at + 3)];
+        let (pairs, rest) = xs.as_chunks::<2>();
+        for (pair, out) in pairs.iter().zip(out.chunks_exact_mut(2 * count)) {
+            let [first, second] = dots_of(rows, *pair);
+            out[at..at + 4].copy_from_slice(&first);
+            out[count + at..count + at + 4].copy_from_slice(&second);
+        }
+        if let [x] = rest {
+            let [dots] = dots_of(rows, [*x]);
+            out[(xs.len() - 1) * count + at..][..4].copy_from_slice(&dots);
+        }
     }
-    for single in pairs.into_remainder() {
-        [*single] = dots_of([row(at)], x);
+    for at in fours..count {
+        for (x, out) in xs.iter().zip(out.chunks_exact_mut(count)) {
+            [[out[at]]] = dots_of([row(at)], [*x]);
+        }
     }
 }
 
@@ -138,8 +160,10 @@ struct Lanes([f32; LANES]);
 
 impl Lanes {
     #[inline(always)]
-    fn load(xs: &[f32]) -> Self {
-        Self(xs[..LANES].try_into().expect("of this length"))
+    fn load<T: Number>(xs: &[T]) -> Self {
+        let mut out = Self([0.0; LANES]);
+        out.0.iter_mut().zip(&xs[..LANES]).for_each(|(lane, x)| *lane = x.widen());
+        out
     }
 
     #[inline(always)]
@@ -152,38 +176,47 @@ impl Lanes {
     }
 }
 
+/// Products of `X` vectors with `K` rows.
 #[inline(always)]
-fn dots_of<const K: usize>(rows: [&[f32]; K], x: &[f32]) -> [f32; K] {
-    let len = rows.iter().fold(x.len(), |len, row| len.min(row.len()));
-    let whole = len - len % (2 * LANES);
-    let mut halves = [[Lanes([0.0; LANES]); 2]; K];
-    for at in (0..whole).step_by(2 * LANES) {
-        let (low, high) = (Lanes::load(&x[at..]), Lanes::load(&x[at + LANES..]));
-        for k in 0..K {
-            halves[k][0] = halves[k][0].add_product(Lanes::load(&rows[k][at..]), low);
-            halves[k][1] = halves[k][1].add_product(Lanes::load(&rows[k][at + LANES..]), high);
+fn dots_of<T: Number, const K: usize, const X: usize>(rows: [&[T]; K], xs: [&[f32]; X]) -> [[f32; K]; X] {
+    let len = rows.iter().map(|row| row.len()).chain(xs.iter().map(|x| x.len())).fold(usize::MAX, usize::min);
+    // Slices of one known length: no check is left in the loop.
+    let blocks = len / (2 * LANES);
+    let blocked_rows = rows.map(|row| &row.as_chunks::<{ 2 * LANES }>().0[..blocks]);
+    let blocked_xs = xs.map(|x| &x.as_chunks::<{ 2 * LANES }>().0[..blocks]);
+    let mut halves = [[[Lanes([0.0; LANES]); 2]; K]; X];
+    for at in 0..blocks {
+        for i in 0..X {
+            let x = &blocked_xs[i][at];
+            let (low, high) = (Lanes::load(&x[..LANES]), Lanes::load(&x[LANES..]));
+            for k in 0..K {
+                let row = &blocked_rows[k][at];
+                halves[i][k][0] = halves[i][k][0].add_product(Lanes::load(&row[..LANES]), low);
+                halves[i][k][1] = halves[i][k][1].add_product(Lanes::load(&row[LANES..]), high);
+            }
         }
     }
-    let mut sums = [0.0; K];
-    for k in 0..K {
-        sums[k] = (whole..len).fold(total(&halves[k]), |sum, at| sum + rows[k][at] * x[at]);
+    // Without this wall the compiler takes the odd shapes of the sums below into the loop above.
+    let halves = std::hint::black_box(halves);
+    let mut sums = [[0.0; K]; X];
+    for i in 0..X {
+        for k in 0..K {
+            sums[i][k] =
+                (blocks * 2 * LANES..len).fold(total(&halves[i][k]), |sum, at| sum + rows[k][at].widen() * xs[i][at]);
+        }
     }
     sums
 }
 
-/// Kept apart from the loop above, which otherwise takes over the odd shapes of this tree of sums.
-#[inline(never)]
-fn total(halves: &[Lanes; 2]) -> f32 {
-    let mut lanes = halves[0].0;
-    lanes.iter_mut().zip(halves[1].0).for_each(|(low, high)| *low += high);
-    let mut width = LANES / 2;
-    while width > 0 {
-        for lane in 0..width {
-            lanes[lane] += lanes[lane + width];
-        }
-        width /= 2;
+/// The sum of all lanes: halves are added to halves until one number is left.
+#[inline(always)]
+fn total([Lanes(low), Lanes(high)]: &[Lanes; 2]) -> f32 {
+    let mut four = [0.0; 4];
+    for i in 0..4 {
+        four[i] = ((low[i] + high[i]) + (low[i + 8] + high[i + 8]))
+            + ((low[i + 4] + high[i + 4]) + (low[i + 12] + high[i + 12]));
     }
-    lanes[0]
+    (four[0] + four[2]) + (four[1] + four[3])
 }
 
 #[cfg(test)]
@@ -230,6 +263,14 @@ mod tests {
             row_dots(&x, &rows, stride, &mut out);
             let want: Vec<f32> = (0..count).map(|i| dot(&rows[i * stride..][..dim], &x)).collect();
             assert_eq!(out, want);
+            for vectors in 1..=5 {
+                let xs: Vec<&[f32]> = (0..vectors).map(|k| &rows[k * 13..][..dim]).collect();
+                let mut out = vec![f32::NAN; vectors * count];
+                all_dots(&xs, &rows, stride, &mut out);
+                let want: Vec<f32> =
+                    xs.iter().flat_map(|x| (0..count).map(|i| dot(&rows[i * stride..][..dim], x))).collect();
+                assert_eq!(out, want);
+            }
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use multiversion::multiversion;
 
+use crate::half::{Half, Number};
+
 /// `x ← eˣ` for every element. Relative error below 2e-7 × max(1, |x|); below -87 the result is 0, above 88 infinite.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
 pub fn exp_in_place(xs: &mut [f32]) {
@@ -56,6 +58,31 @@ pub fn cos_sin(xs: &[f32], scale: f32, cos: &mut [f32], sin: &mut [f32]) {
         let cos_sign = if quadrant.wrapping_add(1) & 2 != 0 { -scale } else { scale };
         *s = base_sin * sin_sign;
         *c = base_cos * cos_sign;
+    }
+}
+
+/// `to += scale * from`, over the shorter of the two.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
+pub(crate) fn add_scaled<T: Number>(to: &mut [f32], scale: f32, from: &[T]) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to += scale * from.widen());
+}
+
+/// `to ← from`, each number rounded to 16 bits.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
+pub(crate) fn narrow(from: &[f32], to: &mut [Half]) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = Half::nearest(*from));
+}
+
+/// The sum of rows that lie side by side.
+///
+/// # Shapes
+/// - rows: `[k, sum.len()]`
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
+pub(crate) fn sum_rows(rows: &[f32], sum: &mut [f32]) {
+    let (first, rest) = rows.split_at(sum.len());
+    sum.copy_from_slice(first);
+    for row in rest.chunks_exact(sum.len()) {
+        sum.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
     }
 }
 

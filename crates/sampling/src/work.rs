@@ -1,6 +1,8 @@
 //! What a sampler did, in counts: the side of a timing that does not depend on the machine.
 
-use std::ops::Sub;
+use std::iter::Sum;
+use std::ops::{Add, Sub};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
@@ -15,6 +17,14 @@ pub struct Work {
     pub nodes_refreshed: u64,
 }
 
+impl Work {
+    /// Counts the masses of the children of a node of a tree whose leaves are level 0.
+    pub(crate) fn count(&mut self, level: usize, masses: usize) {
+        let total = if level == 0 { &mut self.class_masses } else { &mut self.node_masses };
+        *total += masses as u64;
+    }
+}
+
 impl Sub for Work {
     type Output = Self;
 
@@ -24,5 +34,47 @@ impl Sub for Work {
             class_masses: self.class_masses - before.class_masses,
             nodes_refreshed: self.nodes_refreshed - before.nodes_refreshed,
         }
+    }
+}
+
+impl Add for Work {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            node_masses: self.node_masses + other.node_masses,
+            class_masses: self.class_masses + other.class_masses,
+            nodes_refreshed: self.nodes_refreshed + other.nodes_refreshed,
+        }
+    }
+}
+
+impl Sum for Work {
+    fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
+        parts.fold(Self::default(), Self::add)
+    }
+}
+
+/// Totals that threads add to together. They add once for a block of queries or a refresh, never for a node.
+#[derive(Debug, Default)]
+pub(crate) struct Counters([AtomicU64; 3]);
+
+impl Counters {
+    pub fn add(&self, work: Work) {
+        let parts = [work.node_masses, work.class_masses, work.nodes_refreshed];
+        self.0.iter().zip(parts).for_each(|(total, part)| _ = total.fetch_add(part, Ordering::Relaxed));
+    }
+
+    pub fn total(&self) -> Work {
+        let [node_masses, class_masses, nodes_refreshed] = [0, 1, 2].map(|at| self.0[at].load(Ordering::Relaxed));
+        Work { node_masses, class_masses, nodes_refreshed }
+    }
+}
+
+impl Clone for Counters {
+    fn clone(&self) -> Self {
+        let counters = Self::default();
+        counters.add(self.total());
+        counters
     }
 }

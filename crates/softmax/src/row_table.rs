@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::distr::Distribution;
 use rand_distr::{Normal, Uniform};
 use rayon::prelude::*;
-use rf_sampling::{Purpose, stream};
+use rf_sampling::{Buffer, Purpose, stream};
 
 use crate::row_optimizer::Update;
 use crate::state::{NamedTensor, StateSource};
@@ -29,9 +29,9 @@ pub struct RowTable {
 struct Inner {
     rows: usize,
     width: usize,
-    data: Vec<f32>,
+    data: Buffer,
     optimizer: RowOptimizer,
-    state: Vec<Vec<f32>>,
+    state: Vec<Buffer>,
     steps: u64,
 }
 
@@ -53,7 +53,7 @@ impl RowTable {
     /// If there are 2³² rows or more, or `width` is zero.
     pub fn new(rows: usize, width: usize, init: RowInit, optimizer: RowOptimizer, seed: u64, place: u64) -> Self {
         assert!(rows < u32::MAX as usize && width > 0, "a table of {rows} rows of {width}");
-        let mut data = vec![0.0; rows * width];
+        let mut data = Buffer::zeros(rows * width);
         data.par_chunks_mut(ROWS_A_STREAM * width).enumerate().for_each(|(chunk, values)| {
             let mut rng = stream(seed, Purpose::Init, place, chunk as u64);
             match init {
@@ -64,7 +64,7 @@ impl RowTable {
                 RowInit::Zeros => {}
             }
         });
-        Self::from_rows(data, width, optimizer)
+        Self::from_buffer(data, width, optimizer)
     }
 
     /// A table with given rows.
@@ -76,9 +76,12 @@ impl RowTable {
     /// If `data` is no whole number of rows.
     pub fn from_rows(data: Vec<f32>, width: usize, optimizer: RowOptimizer) -> Self {
         assert!(width > 0 && data.len().is_multiple_of(width), "{} numbers are no rows of {width}", data.len());
+        Self::from_buffer(Buffer::from(&*data), width, optimizer)
+    }
+
+    fn from_buffer(data: Buffer, width: usize, optimizer: RowOptimizer) -> Self {
         let rows = data.len() / width;
-        // Zeroed memory from the system costs nothing until a row is touched.
-        let state = optimizer.state_widths(width).into_iter().map(|width| vec![0.0; rows * width]).collect();
+        let state = optimizer.state_widths(width).into_iter().map(|width| Buffer::zeros(rows * width)).collect();
         Self { inner: Arc::new(Inner { rows, width, data, optimizer, state, steps: 0 }) }
     }
 
@@ -156,7 +159,7 @@ impl RowTable {
 
     /// Bytes of rows and state.
     pub fn bytes(&self) -> usize {
-        size_of_val(self.data()) + self.inner.state.iter().map(|state| size_of_val(state.as_slice())).sum::<usize>()
+        size_of_val(self.data()) + self.inner.state.iter().map(|state| size_of_val(&**state)).sum::<usize>()
     }
 
     /// Rows, state and step count under names beginning with `prefix`, for a checkpoint.
@@ -187,11 +190,11 @@ impl RowTable {
             return Err(Error::Shared);
         }
         let Inner { rows, width, data, optimizer, state, .. } = &*self.inner;
-        let data = source.f32(&format!("{prefix}.rows"), data.len())?;
+        let data = Buffer::from(&*source.f32(&format!("{prefix}.rows"), data.len())?);
         let names = optimizer.state_names().iter().zip(state);
         let state = names
-            .map(|(name, state)| source.f32(&format!("{prefix}.{name}"), state.len()))
-            .collect::<Result<_, _>>()?;
+            .map(|(name, state)| Ok(Buffer::from(&*source.f32(&format!("{prefix}.{name}"), state.len())?)))
+            .collect::<Result<_, Error>>()?;
         let steps = source.u64(&format!("{prefix}.steps"), 1)?[0];
         let inner = Inner { rows: *rows, width: *width, data, optimizer: *optimizer, state, steps };
         Ok(Self { inner: Arc::new(inner) })

@@ -9,7 +9,11 @@ use crate::{Matrix, Purpose, Threads, matmul, stream};
 /// depend on its neighbours to the last bit.
 const BLOCK: usize = 32;
 
-/// `phi(u) = 1/sqrt(D) [cos(w_1·u) … cos(w_D·u), sin(w_1·u) … sin(w_D·u)]`, `F = 2D` numbers.
+/// The map's width is a multiple of this: rows of whole cache lines, and no odd ends in products.
+const WIDTH_STEP: usize = 32;
+
+/// `phi(u) = 1/sqrt(D) [cos(w_1·u) … cos(w_D·u), sin(w_1·u) … sin(w_D·u)]`, `2D` numbers, and zeros up to a width `F`
+/// that is a multiple of 32.
 ///
 /// With `w ~ N(0, nu I)`, `E[phi(u)·phi(v)] = exp(-nu |u - v|² / 2)` (Rahimi & Recht 2007), which for unit vectors is
 /// `exp(nu (u·v - 1))`. The projection is drawn once from the seed and shared by classes and queries. The poster of
@@ -31,9 +35,14 @@ impl FourierMap {
         Self { projection: (0..dim * frequencies).map(normal).collect(), dim, frequencies, nu }
     }
 
-    /// Width of the map, `F = 2D`.
+    /// Width of the map, `F`: `2D` rounded up to a multiple of 32.
     pub fn width(&self) -> usize {
-        2 * self.frequencies
+        Self::width_of(self.frequencies)
+    }
+
+    /// Width of a map of so many frequencies.
+    pub(crate) fn width_of(frequencies: usize) -> usize {
+        (2 * frequencies).next_multiple_of(WIDTH_STEP)
     }
 
     /// Maps vectors, each given scaled: vector `i` is `source(i).0 * source(i).1`. Calls `sink(i, phi)` in order.
@@ -46,7 +55,7 @@ impl FourierMap {
         let (d, big_d) = (self.dim, self.frequencies);
         let mut block = vec![0.0; BLOCK * d];
         let mut angles = vec![0.0; BLOCK * big_d];
-        let mut phi = vec![0.0; 2 * big_d];
+        let mut phi = vec![0.0; self.width()];
         let norm = 1.0 / (big_d as f32).sqrt();
         for first in (0..count).step_by(BLOCK) {
             let filled = BLOCK.min(count - first);
@@ -58,7 +67,7 @@ impl FourierMap {
             matmul(&mut angles, big_d, 0.0, Matrix::new(&block, BLOCK, d), projection.t(), Threads::One);
             for (i, angles) in angles.chunks_exact(big_d).enumerate().take(filled) {
                 let (cos, sin) = phi.split_at_mut(big_d);
-                cos_sin(angles, norm, cos, sin);
+                cos_sin(angles, norm, cos, &mut sin[..big_d]);
                 sink(first + i, &phi);
             }
         }
@@ -80,6 +89,7 @@ impl FourierMap {
 mod tests {
     use super::*;
     use crate::dot;
+    use crate::half::{Half, Number};
 
     fn unit(seed: u64, dim: usize) -> Vec<f32> {
         let mut rng = stream(seed, Purpose::Init, 0, 0);
@@ -110,6 +120,22 @@ mod tests {
             let scaled = mean_squared_error(frequencies) * 2.0 * frequencies as f64;
             assert!((0.6..1.4).contains(&scaled), "D = {frequencies}: {scaled}");
         }
+    }
+
+    #[test]
+    fn rounding_to_halves_moves_a_product_by_less_than_a_hundredth_of_its_error() {
+        let (dim, nu) = (16, 4.0);
+        let (mut rounding, mut error) = (0.0, 0.0);
+        for i in 0..200 {
+            let (u, v) = (unit(2 * i, dim), unit(2 * i + 1, dim));
+            let map = FourierMap::new(dim, 128, nu, i);
+            let (phi_u, phi_v) = (phi(&map, &u), phi(&map, &v));
+            let halves: Vec<f32> = phi_v.iter().map(|&x| Half::nearest(x).widen()).collect();
+            let estimate = dot(&phi_u, &phi_v);
+            rounding += f64::from(dot(&phi_u, &halves) - estimate).powi(2);
+            error += f64::from(estimate - (nu * (dot(&u, &v) - 1.0)).exp()).powi(2);
+        }
+        assert!(rounding < 1e-4 * error, "{rounding} and {error}");
     }
 
     #[test]

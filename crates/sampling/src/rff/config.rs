@@ -3,14 +3,17 @@
 use serde::{Deserialize, Serialize};
 
 use super::RffTree;
+use super::levels::Levels;
 use crate::feature_map::FourierMap;
+use crate::memory::Buffer;
+use crate::work::Counters;
 use crate::{ClassId, Classes, Error, FeatureMap};
 
 /// How a leaf shares its probability among its classes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LeafLaw {
-    /// `max(phi(h)·phi(c_i), floor) w_i`, as published. Keeps phi of every class, `8 D n` bytes.
+    /// `max(phi(h)·phi(c_i), floor) w_i`, as published. Keeps phi of every class, `4 D n` bytes.
     #[default]
     Features,
     /// The kernel itself, `w_i exp(nu (h·c_i - 1))` of the normalised vectors, O(d) a class. (A quadratic tree scores its
@@ -76,7 +79,7 @@ impl RffConfig {
             memory_gib: self.memory_gib,
         };
         let map = || FeatureMap::Fourier(FourierMap::new(classes.dim(), self.features, self.nu, seed));
-        tree.build(classes, 2 * self.features, map)
+        tree.build(classes, FourierMap::width_of(self.features), map)
     }
 
     /// Classes in a leaf, the default resolved.
@@ -116,29 +119,35 @@ impl Tree {
     /// Builds the tree over `classes`, with a map of `width` features that is made once the tree is known to fit.
     pub fn build(self, classes: Classes<'_>, width: usize, map: impl FnOnce() -> FeatureMap) -> Result<RffTree, Error> {
         let n = classes.len();
-        let leaves = n.div_ceil(self.leaf_size);
-        self.check_memory(n, leaves, width)?;
+        let levels = Levels::new(n, self.leaf_size);
+        let nodes = levels.nodes();
+        // The last leaf has room for as many classes as the others.
+        let kept = if self.leaf_law == LeafLaw::Features { levels.leaves() * self.leaf_size } else { 0 };
+        self.check_memory(n, kept, nodes, width)?;
         let mut tree = RffTree {
             map: map(),
             leaf_law: self.leaf_law,
             leaf_size: self.leaf_size,
             floor: self.floor,
             prior: self.prior,
-            weights: vec![1.0; n],
+            weights: vec![0.0; n],
             inverse_norms: vec![1.0; n],
-            class_features: if self.leaf_law == LeafLaw::Features { vec![0.0; n * width] } else { Vec::new() },
-            sums: vec![0.0; 2 * leaves * width],
-            masses: vec![0.0; 2 * leaves],
+            class_features: Buffer::zeros(kept * width),
+            levels,
+            sums: Buffer::zeros(nodes * width),
+            masses: vec![0.0; nodes],
             next_rebuild: 0,
+            work: Counters::default(),
         };
         tree.rebuild(classes)?;
         Ok(tree)
     }
 
-    fn check_memory(&self, n: usize, leaves: usize, width: usize) -> Result<(), Error> {
+    /// `kept` classes whose features are kept, `nodes` nodes of sums.
+    fn check_memory(&self, n: usize, kept: usize, nodes: usize, width: usize) -> Result<(), Error> {
         let limit = (self.memory_gib * (1u64 << 30) as f64) as u64;
-        let tree = 4 * (2 * leaves as u64) * (width as u64 + 1) + 12 * n as u64;
-        let phi = if self.leaf_law == LeafLaw::Features { 4 * n as u64 * width as u64 } else { 0 };
+        let tree = 4 * nodes as u64 * (width as u64 + 1) + 12 * n as u64;
+        let phi = 2 * kept as u64 * width as u64;
         if phi + tree <= limit {
             return Ok(());
         }

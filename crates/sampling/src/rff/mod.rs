@@ -3,17 +3,20 @@
 //! The method is that of Rawat et al. 2019 (arXiv 1907.10747) over the tree of Blanc & Rendle 2018 (arXiv 1712.00527,
 //! section 3.2). Every node keeps `S(C) = sum of w_i phi(c_i)` over its classes; a child is chosen in proportion to
 //! `phi(h) · S(child)`; the tree stops at leaves of many classes, which one of three [leaf laws](LeafLaw) shares out.
+//! Nodes have four children, where the papers have two: see `levels`.
 //!
 //! Cosine and sine products can be negative, on which the papers are silent. Here a child counts with
 //! `max(phi(h)·S, floor · w(C))`, `w(C)` the weight of its classes, and a conditional is the clamped child over the sum
-//! of the two clamped children, never over the parent's own estimate. So `q` sums to one under every floor, and
+//! of the clamped children, never over the parent's own estimate. So `q` sums to one under every floor, and
 //! [`ln_prob`](crate::Law::ln_prob) repeats the arithmetic of the draw.
 //!
 //! The tree asks little of its [feature map](crate::FeatureMap): over the map of the quadratic kernel it is the sampler
 //! of Blanc & Rendle, built by [`QuadraticConfig`].
 
 mod config;
-mod leaf;
+mod kept;
+mod levels;
+mod masses;
 mod quadratic;
 mod refresh;
 mod shared;
@@ -26,15 +29,19 @@ pub use walk::RffLaw;
 
 use std::borrow::Cow;
 
-use crate::{Block, ClassId, Classes, Draw, Error, FeatureMap, MIN_NORM, Sampler, Task, dot};
+use crate::half::Half;
+use crate::memory::Buffer;
+use crate::work::Counters;
+use crate::{Block, ClassId, Classes, Draw, Error, FeatureMap, MIN_NORM, Sampler, Task, Work, dot};
+use levels::Levels;
 use walk::{Walker, walk};
 
 /// A kernel sampler through a tree of feature sums. [`RffConfig::build`] makes the RF-softmax sampler,
 /// [`QuadraticConfig::build`] that of the quadratic kernel.
 ///
-/// With `L = n / leaf_size` leaves and `F` features (`2D` for RF-softmax): a draw costs O(F log L) and the scoring of one leaf, shared by all the
-/// draws of a query that pass the same nodes; a refresh O(dD + F log L) a touched row; memory `8 L F` bytes and `8 n`,
-/// and `4 n F` more for [`LeafLaw::Features`].
+/// With `L = n / leaf_size` leaves and `F` features (`2D` for RF-softmax): a draw costs O(F log L) and the scoring of one
+/// leaf, shared by all the draws of a query that pass the same nodes; a refresh O(dD + F log L) a touched row; memory
+/// `16/3 L F` bytes and `8 n`, and `2 n F` more for [`LeafLaw::Features`].
 #[derive(Clone, Debug)]
 pub struct RffTree {
     map: FeatureMap,
@@ -47,15 +54,16 @@ pub struct RffTree {
     weights: Vec<f32>,
     /// What a row is multiplied by before the map: `1 / |row|`, or one where the map takes raw rows; `[n]`.
     inverse_norms: Vec<f32>,
-    /// `phi` of every class, `[n, F]`, for the leaf law `features` only.
-    class_features: Vec<f32>,
-    /// Node 1 is the root, nodes `2i` and `2i + 1` are the children of node `i`, nodes `L..2L` are the leaves.
-    /// Sums `[2L, F]`, node 0 unused.
-    sums: Vec<f32>,
-    /// `w(C)` of every node, `[2L]`.
+    /// `phi` of every class, `[L leaf_size, F]`, for the leaf law `features` only.
+    class_features: Buffer<Half>,
+    levels: Levels,
+    /// Sums of all nodes but the root, `[nodes, F]`, in the order of `levels`: leaves first.
+    sums: Buffer,
+    /// `w(C)` of the same nodes.
     masses: Vec<f32>,
     /// The next leaf to be summed anew.
     next_rebuild: usize,
+    work: Counters,
 }
 
 impl RffTree {
@@ -69,18 +77,8 @@ impl RffTree {
         self.weights.is_empty()
     }
 
-    fn leaves(&self) -> usize {
-        self.masses.len() / 2
-    }
-
     fn classes_of(&self, leaf: usize) -> std::ops::Range<usize> {
-        leaf * self.leaf_size..((leaf + 1) * self.leaf_size).min(self.len())
-    }
-
-    /// Sums of the two children of an inner node, `[2, F]`.
-    fn children(&self, node: usize) -> &[f32] {
-        let width = self.map.width();
-        &self.sums[2 * node * width..][..2 * width]
+        self.levels.children(0, leaf)
     }
 
     /// What a query or a row is multiplied by before the map.
@@ -90,8 +88,11 @@ impl RffTree {
 
     /// Whether the masses of a query are finite. Directions always have finite ones; a raw query need not.
     fn takes(&self, query: &[f32], features: &[f32]) -> bool {
-        let root = &self.sums[self.map.width()..][..self.map.width()];
-        dot(query, query).is_finite() && (self.map.takes_directions() || dot(features, root).is_finite())
+        let top = || {
+            self.levels.rows(self.levels.height(), 0).map(|row| &self.sums[row * features.len()..][..features.len()])
+        };
+        dot(query, query).is_finite()
+            && (self.map.takes_directions() || top().all(|sum| dot(features, sum).is_finite()))
     }
 }
 
@@ -114,7 +115,7 @@ impl Sampler for RffTree {
         classes: Classes<'a>,
     ) -> Result<RffLaw<'a>, Error> {
         if self.takes(query, &features) {
-            Ok(RffLaw::new(self, query, self.scale_of(query), features, classes))
+            Ok(RffLaw { tree: self, query, query_norm: self.scale_of(query), features, classes })
         } else {
             Err(Error::BadQuery)
         }
@@ -134,9 +135,12 @@ impl Sampler for RffTree {
             let task: &Task<'_> = task;
             Walker::new(law, &task.points, task.excluded)
         };
-        let mut walkers: Vec<Walker<'_, '_>> = laws.iter().zip(&block.tasks).map(walker).collect::<Result<_, _>>()?;
-        walk(&mut walkers);
-        Ok(walkers.into_iter().map(|walker| walker.out).collect())
+        let walkers: Vec<Walker<'_, '_>> = laws.iter().zip(&block.tasks).map(walker).collect::<Result<_, _>>()?;
+        Ok(walk(self, &walkers))
+    }
+
+    fn reads_before(&self) -> bool {
+        self.leaf_law != LeafLaw::Features
     }
 
     fn refresh(&mut self, changed: &[ClassId], before: &[f32], classes: Classes<'_>) -> Result<(), Error> {
@@ -144,7 +148,40 @@ impl Sampler for RffTree {
     }
 
     fn bytes(&self) -> usize {
-        let floats = [&self.weights, &self.inverse_norms, &self.class_features, &self.sums, &self.masses, &self.prior];
-        floats.iter().map(|kept| size_of_val(kept.as_slice())).sum::<usize>() + self.map.bytes()
+        let floats = [&*self.sums, &self.weights, &self.inverse_norms, &self.masses, &self.prior];
+        floats.iter().map(|kept| size_of_val(*kept)).sum::<usize>()
+            + size_of_val(&*self.class_features)
+            + self.map.bytes()
+    }
+
+    fn work(&self) -> Work {
+        self.work.total()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Law, Purpose, stream};
+    use rand::RngExt;
+
+    #[test]
+    fn work_counts_what_a_draw_and_a_refresh_touch() {
+        // Leaves of 4 classes under 4 nodes under the root.
+        let (n, d) = (64, 3);
+        let mut rng = stream(1, Purpose::Init, 0, 0);
+        let rows: Vec<f32> = (0..n * d).map(|_| rng.random_range(-1.0..1.0)).collect();
+        let classes = Classes::new(&rows, d).normalized();
+        let config = RffConfig { features: 16, leaf_size: Some(4), ..Default::default() };
+        let mut tree = config.build(classes, &[], 1).unwrap();
+        let built = tree.work();
+        assert_eq!(built, Work { nodes_refreshed: 16 + 4, ..Work::default() });
+
+        tree.at(&rows[..d], classes).unwrap().draw_at(&[0.5], &[], &mut Vec::new()).unwrap();
+        assert_eq!(tree.work() - built, Work { node_masses: 4 + 4, class_masses: 4, nodes_refreshed: 0 });
+        let drawn = tree.work();
+        tree.refresh(&[5], &[], classes).unwrap();
+        assert_eq!(tree.work() - drawn, Work { nodes_refreshed: 1 + 1, ..Work::default() });
+        assert_eq!(tree.clone().work(), tree.work());
     }
 }

@@ -21,8 +21,8 @@ use crate::{Classes, Error, FeatureMap};
 pub struct QuadraticConfig {
     /// Steepness `alpha` of the kernel.
     pub alpha: f32,
-    /// Classes in a leaf; by default `d`: scoring a leaf, O(d) a class, then costs what one level of the tree does, and
-    /// the tree takes `4 n d` bytes, as much as the class table.
+    /// Classes in a leaf; by default `d`: scoring a leaf, O(d) a class, then costs what half a level of the tree does,
+    /// and the tree takes `8/3 n d` bytes, two thirds of the class table.
     pub leaf_size: Option<usize>,
     /// Exponent `a` of the prior weight `((count_i + 1) / max)^a`; 0 is the published sampler.
     pub prior: f32,

@@ -1,21 +1,29 @@
 //! Keeping the sums true: touched rows after a step, a few whole leaves in turn, and everything at the start.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::{LeafLaw, RffTree};
-use crate::feature_map::{Term, add};
+use crate::feature_map::Term;
+use crate::memory::prefetch;
 use crate::rows::{Piece, split_rows};
-use crate::{ClassId, Classes, Error};
+use crate::vector::{add_scaled, narrow, sum_rows};
+use crate::{ClassId, Classes, Error, Sampler, Work};
 
 /// Leaves summed anew in each refresh, in turn, so that the rounding errors of `new - old` never grow for longer than
 /// one round of the tree.
 const REBUILT_LEAVES: usize = 2;
 
-/// Leaves that one parallel task sums: with a touched row in each, before and after, two full blocks of the feature map.
+/// Leaves that one parallel task sums: with a touched row in each, before and after, a full block of the feature map.
 const LEAVES_A_TASK: usize = 32;
 
-/// Rows whose features one parallel task computes.
-const ROWS_A_TASK: usize = 64;
+/// Classes of the leaves that one parallel task sums where it keeps the features of each: few enough that they are still
+/// in the cache when they are summed.
+const CLASSES_A_TASK: usize = 64;
+
+/// Nodes that one parallel task sums.
+const NODES_A_TASK: usize = 64;
 
 /// Biases count up to this size in the weights, which must stay inside the range of f32 when they are added up. Any
 /// positive weights keep `q` exact.
@@ -26,6 +34,17 @@ struct Change<'a> {
     ids: &'a [ClassId],
     before: &'a [f32],
     classes: Classes<'a>,
+    /// Scales of the rows before.
+    old: Scales,
+}
+
+impl Change<'_> {
+    /// Where the touched ones among the given classes stand in the list.
+    fn touched(&self, classes: Range<usize>) -> Range<usize> {
+        let place = |class: usize| self.ids.partition_point(|&id| (id as usize) < class);
+        let from = place(classes.start);
+        from..from + self.ids[from..].iter().take_while(|&&id| (id as usize) < classes.end).count()
+    }
 }
 
 impl RffTree {
@@ -40,42 +59,34 @@ impl RffTree {
 
     pub(super) fn refresh_rows(&mut self, ids: &[ClassId], before: &[f32], classes: Classes<'_>) -> Result<(), Error> {
         assert_eq!(classes.len(), self.len(), "the table has another number of classes than the tree");
-        assert_eq!(before.len(), ids.len() * classes.width(), "one row before the step for each changed class");
-        ids.par_iter().try_for_each(|&id| classes.check(id as usize, id))?;
-        let old_scales = Scales::take(self, ids);
-        self.update_scales(ids, classes);
-        self.update_class_features(ids, classes);
+        let needed = if self.reads_before() { ids.len() * classes.width() } else { 0 };
+        assert!(before.len() >= needed, "one row before the step for each changed class");
+        let new = Scales::of(self, ids, classes)?;
+        let old = self.exchange_scales(ids, &new);
         let leaves = self.leaves_to_sum(ids);
-        self.update_leaves(&leaves, &Change { ids, before, classes }, &old_scales);
-        self.update_parents(&leaves);
+        if old.weights != new.weights {
+            self.update_masses(&leaves);
+        }
+        let nodes_refreshed = self.update_sums(&leaves, &Change { ids, before, classes, old }) as u64;
+        self.next_rebuild = (self.next_rebuild + REBUILT_LEAVES) % self.levels.leaves();
+        self.work.add(Work { nodes_refreshed, ..Work::default() });
         Ok(())
     }
 
-    fn update_scales(&mut self, ids: &[ClassId], classes: Classes<'_>) {
-        for &id in ids {
-            let class = id as usize;
-            self.inverse_norms[class] = self.scale_of(classes.embedding(class));
-            let prior = self.prior.get(class).copied().unwrap_or(1.0);
-            self.weights[class] = prior * classes.bias(class).clamp(-LARGEST_BIAS, LARGEST_BIAS).exp();
+    /// Puts the new scales of some classes in the place of the old ones, which it returns.
+    fn exchange_scales(&mut self, ids: &[ClassId], new: &Scales) -> Scales {
+        let put = |table: &mut [f32], new: &[f32]| -> Vec<f32> {
+            ids.iter().zip(new).map(|(&id, &new)| std::mem::replace(&mut table[id as usize], new)).collect()
+        };
+        Scales {
+            inverse_norms: put(&mut self.inverse_norms, &new.inverse_norms),
+            weights: put(&mut self.weights, &new.weights),
         }
-    }
-
-    fn update_class_features(&mut self, ids: &[ClassId], classes: Classes<'_>) {
-        if self.leaf_law != LeafLaw::Features {
-            return;
-        }
-        let (map, inverse_norms) = (&self.map, &self.inverse_norms);
-        let pieces = split_rows(&mut self.class_features, map.width(), ids, ROWS_A_TASK);
-        pieces.into_par_iter().for_each(|mut piece| {
-            let ids = piece.ids;
-            let row = |k: usize| (classes.embedding(ids[k] as usize), inverse_norms[ids[k] as usize]);
-            map.map(ids.len(), row, |k, phi| piece.row(k).copy_from_slice(phi));
-        });
     }
 
     /// The leaves with a touched class, and the next few in turn; ascending.
     fn leaves_to_sum(&mut self, ids: &[ClassId]) -> Vec<u32> {
-        let leaves = self.leaves();
+        let leaves = self.levels.leaves();
         let mut touched: Vec<u32> = ids.iter().map(|&id| id / self.leaf_size as u32).collect();
         if self.leaf_law != LeafLaw::Features {
             touched.extend((0..REBUILT_LEAVES.min(leaves)).map(|k| ((self.next_rebuild + k) % leaves) as u32));
@@ -85,109 +96,160 @@ impl RffTree {
         touched
     }
 
-    fn update_leaves(&mut self, leaves: &[u32], change: &Change<'_>, old: &Scales) {
-        let (width, count) = (self.map.width(), self.leaves());
+    /// Sums of the given leaves and of all nodes above them; returns how many these are.
+    fn update_sums(&mut self, leaves: &[u32], change: &Change<'_>) -> usize {
+        let leaf_rows = self.levels.leaves() * self.map.width();
         let mut sums = std::mem::take(&mut self.sums);
-        let pieces = split_rows(&mut sums[count * width..], width, leaves, LEAVES_A_TASK);
-        pieces.into_par_iter().for_each(|mut piece| match self.leaf_law {
-            LeafLaw::Features => (0..piece.ids.len()).for_each(|k| self.sum_features(piece.ids[k], piece.row(k))),
-            LeafLaw::Gauss | LeafLaw::Exact => self.sum_terms(&mut piece, change, old),
-        });
-        self.sums = sums;
-        for &leaf in leaves {
-            self.masses[count + leaf as usize] = self.weights[self.classes_of(leaf as usize)].iter().sum();
+        match self.leaf_law {
+            LeafLaw::Features => self.sum_features(&mut sums[..leaf_rows], leaves, change),
+            LeafLaw::Gauss | LeafLaw::Exact => {
+                let pieces = split_rows(&mut sums[..leaf_rows], self.map.width(), leaves, LEAVES_A_TASK);
+                pieces.into_par_iter().for_each(|mut piece| self.sum_terms(&mut piece, change));
+            }
         }
-        self.next_rebuild = (self.next_rebuild + REBUILT_LEAVES) % count;
+        self.sums = sums;
+        self.update_parents(leaves)
     }
 
-    /// The sum of a leaf from the features that are kept of its classes.
-    fn sum_features(&self, leaf: u32, sum: &mut [f32]) {
-        let width = self.map.width();
-        sum.fill(0.0);
-        for class in self.classes_of(leaf as usize) {
-            add(sum, self.weights[class], &self.class_features[class * width..][..width]);
-        }
+    /// Features of the touched classes, and the sums of their leaves from the features that are kept of all classes.
+    fn sum_features(&mut self, sums: &mut [f32], leaves: &[u32], change: &Change<'_>) {
+        let (width, leaf_size) = (self.map.width(), self.leaf_size);
+        let mut features = std::mem::take(&mut self.class_features);
+        let grain = CLASSES_A_TASK.div_ceil(leaf_size);
+        let sums = split_rows(sums, width, leaves, grain);
+        let features_of = split_rows(&mut features, leaf_size * width, leaves, grain);
+        sums.into_par_iter().zip(features_of).for_each(|(mut sums, mut features)| {
+            let leaves = sums.ids;
+            let place = |(k, &leaf): (usize, &u32)| {
+                let classes = self.classes_of(leaf as usize);
+                let touched = &change.ids[change.touched(classes.clone())];
+                touched.iter().map(move |&id| (k, id as usize, classes.start))
+            };
+            let touched: Vec<_> = leaves.iter().enumerate().flat_map(place).collect();
+            let source = |i: usize| change.row_after(self, touched[i].1);
+            self.map.map(touched.len(), source, |i, phi| {
+                let (k, class, first) = touched[i];
+                narrow(phi, &mut features.row(k)[(class - first) * width..][..width]);
+            });
+            for (k, &leaf) in leaves.iter().enumerate() {
+                let (sum, weights) = (sums.row(k), &self.weights[self.classes_of(leaf as usize)]);
+                sum.fill(0.0);
+                let rows = features.row(k).chunks_exact(width).zip(weights);
+                rows.for_each(|(phi, &weight)| add_scaled(sum, weight, phi));
+            }
+        });
+        self.class_features = features;
     }
 
     /// The sums of some leaves, all their features computed together.
-    fn sum_terms(&self, piece: &mut Piece<'_, f32>, change: &Change<'_>, old: &Scales) {
-        let mut terms = Vec::new();
+    fn sum_terms(&self, piece: &mut Piece<'_, f32>, change: &Change<'_>) {
+        let mut terms = Vec::with_capacity(4 * piece.ids.len());
         for k in 0..piece.ids.len() {
-            let first = terms.len();
-            if self.terms(piece.ids[k] as usize, change, old, &mut terms) {
+            prefetch(piece.row(k));
+            if self.terms(k, piece.ids[k] as usize, change, &mut terms) {
                 piece.row(k).fill(0.0);
             }
-            terms[first..].iter_mut().for_each(|term| term.place = k);
         }
         self.map.add_terms(&terms, piece);
     }
 
     /// What is added to the sum of a leaf: `new - old` for a few touched classes, or, with the answer `true`, all classes
     /// anew where most are touched or the leaf's turn has come.
-    fn terms<'c>(&self, leaf: usize, change: &Change<'c>, old: &Scales, terms: &mut Vec<Term<'c>>) -> bool {
-        let classes = self.classes_of(leaf);
-        let from = change.ids.partition_point(|&id| (id as usize) < classes.start);
-        let to = change.ids.partition_point(|&id| (id as usize) < classes.end);
-        let turn = (leaf + self.leaves() - self.next_rebuild) % self.leaves() < REBUILT_LEAVES;
-        let after = |class: usize| Term {
-            place: 0,
-            row: change.classes.embedding(class),
-            scale: self.inverse_norms[class],
-            weight: self.weights[class],
+    fn terms<'c>(&self, place: usize, leaf: usize, change: &Change<'c>, terms: &mut Vec<Term<'c>>) -> bool {
+        let (classes, leaves) = (self.classes_of(leaf), self.levels.leaves());
+        let touched = change.touched(classes.clone());
+        let turn = (leaf + leaves - self.next_rebuild) % leaves < REBUILT_LEAVES;
+        let after = |class: usize| {
+            let (row, scale) = change.row_after(self, class);
+            Term { place, row, scale, weight: self.weights[class] }
         };
-        if turn || 2 * (to - from) >= classes.len() {
+        if turn || 2 * touched.len() >= classes.len() {
             terms.extend(classes.map(after));
             return true;
         }
         let (width, dim) = (change.classes.width(), change.classes.dim());
         let before = |at: usize| Term {
-            place: 0,
+            place,
             row: &change.before[at * width..][..dim],
-            scale: old.inverse_norms[at],
-            weight: -old.weights[at],
+            scale: change.old.inverse_norms[at],
+            weight: -change.old.weights[at],
         };
-        terms.extend((from..to).map(before));
-        terms.extend(change.ids[from..to].iter().map(|&id| after(id as usize)));
+        terms.extend(touched.clone().map(before));
+        terms.extend(change.ids[touched].iter().map(|&id| after(id as usize)));
         false
     }
 
-    /// Parents of the given leaves, level by level: each is the sum of its two children.
-    pub(super) fn update_parents(&mut self, leaves: &[u32]) {
-        let (count, width) = (self.leaves(), self.map.width());
-        let mut changed: Vec<u32> = leaves.iter().map(|&leaf| leaf + count as u32).collect();
-        for level in (1..(2 * count).ilog2() + 1).rev() {
-            let first = 1u32 << level;
-            // Nodes of this level; shallower leaves wait for theirs.
-            let deep = changed.split_off(changed.partition_point(|&node| node < first));
-            let mut parents: Vec<u32> = deep.iter().map(|node| node / 2).collect();
-            parents.dedup();
-            let (above, below) = self.sums.split_at_mut((first as usize * width).min(2 * count * width));
-            split_rows(above, width, &parents, ROWS_A_TASK).into_par_iter().for_each(|mut piece| {
+    /// Nodes above the given leaves, level by level: each is the sum of its children. Returns how many nodes are new,
+    /// the leaves included.
+    pub(super) fn update_parents(&mut self, leaves: &[u32]) -> usize {
+        let (levels, width) = (&self.levels, self.map.width());
+        let (mut nodes, mut count) = (leaves.to_vec(), leaves.len());
+        for level in 1..levels.height() {
+            nodes = parents(levels, level, nodes);
+            let (below, above) = self.sums.split_at_mut(levels.start(level) * width);
+            let children = |node: u32| {
+                let rows = levels.rows(level, node as usize);
+                &below[rows.start * width..rows.end * width]
+            };
+            split_rows(above, width, &nodes, NODES_A_TASK).into_par_iter().for_each(|mut piece| {
                 for k in 0..piece.ids.len() {
-                    let children = &below[(2 * piece.ids[k] - first) as usize * width..][..2 * width];
-                    let (left, right) = children.split_at(width);
-                    piece.row(k).iter_mut().zip(left).zip(right).for_each(|((sum, l), r)| *sum = l + r);
+                    piece.ids.get(k + 1).iter().for_each(|&&next| prefetch(children(next)));
+                    sum_rows(children(piece.ids[k]), piece.row(k));
                 }
             });
-            for &parent in &parents {
-                let node = parent as usize;
-                self.masses[node] = self.masses[2 * node] + self.masses[2 * node + 1];
+            count += nodes.len();
+        }
+        count
+    }
+
+    /// Weights of the given leaves and of all nodes above them.
+    pub(super) fn update_masses(&mut self, leaves: &[u32]) {
+        let (levels, weights) = (&self.levels, &self.weights);
+        let leaf_mass = |&leaf: &u32| weights[levels.children(0, leaf as usize)].iter().sum();
+        let leaf_masses: Vec<f32> = leaves.par_iter().with_min_len(LEAVES_A_TASK).map(leaf_mass).collect();
+        leaves.iter().zip(leaf_masses).for_each(|(&leaf, mass)| self.masses[leaf as usize] = mass);
+        let mut nodes = leaves.to_vec();
+        for level in 1..levels.height() {
+            nodes = parents(levels, level, nodes);
+            for &node in &nodes {
+                let mass = self.masses[levels.rows(level, node as usize)].iter().sum();
+                self.masses[levels.start(level) + node as usize] = mass;
             }
-            parents.append(&mut changed);
-            changed = parents;
         }
     }
 }
 
-/// The scales of the touched classes before a refresh: what their old features are subtracted with.
+/// The nodes of a level above some of the level below; both ascending.
+fn parents(levels: &super::Levels, level: usize, mut nodes: Vec<u32>) -> Vec<u32> {
+    nodes.iter_mut().for_each(|node| *node = levels.parent(level, *node as usize) as u32);
+    nodes.dedup();
+    nodes
+}
+
+impl<'a> Change<'a> {
+    /// The new row of a class and what normalises it.
+    fn row_after(&self, tree: &RffTree, class: usize) -> (&'a [f32], f32) {
+        (self.classes.embedding(class), tree.inverse_norms[class])
+    }
+}
+
+/// What features of some classes are multiplied with.
 struct Scales {
     inverse_norms: Vec<f32>,
     weights: Vec<f32>,
 }
 
 impl Scales {
-    fn take(tree: &RffTree, ids: &[ClassId]) -> Self {
-        let pick = |from: &[f32]| ids.iter().map(|&id| from[id as usize]).collect();
-        Self { inverse_norms: pick(&tree.inverse_norms), weights: pick(&tree.weights) }
+    fn of(tree: &RffTree, ids: &[ClassId], classes: Classes<'_>) -> Result<Self, Error> {
+        let scales = |&id: &ClassId| {
+            let class = id as usize;
+            classes.check(class, id)?;
+            let prior = tree.prior.get(class).copied().unwrap_or(1.0);
+            let weight = prior * classes.bias(class).clamp(-LARGEST_BIAS, LARGEST_BIAS).exp();
+            Ok((tree.scale_of(classes.embedding(class)), weight))
+        };
+        let both: Result<Vec<(f32, f32)>, Error> = ids.par_iter().with_min_len(256).map(scales).collect();
+        let (inverse_norms, weights) = both?.into_iter().unzip();
+        Ok(Self { inverse_norms, weights })
     }
 }

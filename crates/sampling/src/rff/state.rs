@@ -7,7 +7,7 @@ impl RffTree {
     /// Sums of the leaves, `[L, F]`: with the class table, all that cannot be computed again to the last bit, since they
     /// grow by `new - old`.
     pub fn leaf_sums(&self) -> &[f32] {
-        &self.sums[self.leaves() * self.map.width()..]
+        &self.sums[..self.levels.leaves() * self.map.width()]
     }
 
     /// The leaf that the next refresh sums anew.
@@ -22,13 +22,12 @@ impl RffTree {
     /// keeps its old state.
     pub fn restore(&mut self, classes: Classes<'_>, leaf_sums: &[f32], next_rebuild: usize) -> Result<(), Error> {
         let wanted = self.leaf_sums().len();
-        if leaf_sums.len() != wanted || next_rebuild >= self.leaves() {
+        if leaf_sums.len() != wanted || next_rebuild >= self.levels.leaves() {
             return Err(Error::WrongState { wanted, found: leaf_sums.len() });
         }
         self.rebuild(classes)?;
-        let first = self.leaves() * self.map.width();
-        self.sums[first..].copy_from_slice(leaf_sums);
-        let leaves: Vec<u32> = (0..self.leaves() as u32).collect();
+        self.sums[..wanted].copy_from_slice(leaf_sums);
+        let leaves: Vec<u32> = (0..self.levels.leaves() as u32).collect();
         self.update_parents(&leaves);
         self.next_rebuild = next_rebuild;
         Ok(())

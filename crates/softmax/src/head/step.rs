@@ -18,16 +18,14 @@ impl SampledSoftmaxLoss {
         self.refresh(&gradients.classes.ids, &before)
     }
 
-    /// The first half of [`step`](Self::step): steps the touched rows and returns what they were, `[ids, width]`. The
-    /// sampler does not know the new rows until [`refresh`](Self::refresh).
+    /// The first half of [`step`](Self::step): steps the touched rows and returns what they were, `[ids, width]`, or
+    /// nothing if the sampler does not ask for it. The sampler does not know the new rows until [`refresh`](Self::refresh).
     ///
     /// # Errors
     /// [`Error::Shared`] while a clone is alive.
     pub fn step_rows(&mut self, rate: f64, gradients: &HeadGradients) -> Result<Vec<f32>, Error> {
-        if Arc::get_mut(&mut self.sampler).is_none() {
-            return Err(Error::Shared);
-        }
-        let before = self.table.read(&gradients.classes.ids)?;
+        let sampler = Arc::get_mut(&mut self.sampler).ok_or(Error::Shared)?;
+        let before = if sampler.reads_before() { self.table.read(&gradients.classes.ids)? } else { Vec::new() };
         self.table.step(rate, &gradients.classes)?;
         if let Some(gradient) = &gradients.ln_tau {
             self.ln_tau.step(rate, gradient)?;

@@ -13,7 +13,7 @@ mod row_wise_adagrad;
 mod sgd;
 
 use rayon::prelude::*;
-use rf_sampling::split_rows;
+use rf_sampling::{Buffer, split_rows};
 use serde::{Deserialize, Serialize};
 
 /// Rows that one parallel task steps.
@@ -56,7 +56,7 @@ impl RowOptimizer {
     }
 
     /// Steps the rows `ids` (ascending), in parallel. `step` counts from one.
-    pub(crate) fn step(self, rows: &mut [f32], state: &mut [Vec<f32>], width: usize, update: Update<'_>) {
+    pub(crate) fn step(self, rows: &mut [f32], state: &mut [Buffer], width: usize, update: Update<'_>) {
         let widths = self.state_widths(width);
         let mut pieces = split_rows(rows, width, update.ids, ROWS_A_TASK);
         let mut states: Vec<Vec<_>> = (0..pieces.len()).map(|_| Vec::with_capacity(widths.len())).collect();

@@ -1,0 +1,136 @@
+//! What a node gives to each of its children.
+
+use std::ops::Range;
+
+use super::{LeafLaw, RffLaw};
+use crate::half::Half;
+use crate::linalg::all_dots;
+use crate::memory::prefetch;
+use crate::vector::exp_in_place;
+
+/// The children of a node: feature sums or class rows, or features of classes; and how far apart they begin.
+pub(super) enum Children<'t> {
+    Sums(&'t [f32], usize),
+    Features(&'t [Half], usize),
+}
+
+impl Children<'_> {
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Sums(rows, stride) => rows.len() / stride,
+            Self::Features(rows, stride) => rows.len() / stride,
+        }
+    }
+
+    /// Products with some operands, `[operands, children]`.
+    pub fn products(&self, operands: &[&[f32]], out: &mut [f32]) {
+        match self {
+            Self::Sums(rows, stride) => all_dots(operands, rows, *stride, out),
+            Self::Features(rows, stride) => all_dots(operands, rows, *stride, out),
+        }
+    }
+
+    fn prefetch(&self) {
+        match self {
+            Self::Sums(rows, _) => prefetch(rows),
+            Self::Features(rows, _) => prefetch(rows),
+        }
+    }
+}
+
+impl<'a> RffLaw<'a> {
+    /// Masses of the children of a node (of the classes of a leaf, at level 0), in no particular unit, and their sum,
+    /// which is positive.
+    pub(super) fn masses(&self, level: usize, node: usize, masses: &mut Vec<f32>) -> f64 {
+        masses.resize(self.tree.levels.children(level, node).len(), 0.0);
+        self.children(level, node).products(&[self.operand(level)], masses);
+        self.weigh(level, node, masses)
+    }
+
+    /// What the children of a level's nodes are multiplied with.
+    pub(super) fn operand(&self, level: usize) -> &[f32] {
+        if level == 0 && self.tree.leaf_law != LeafLaw::Features { self.query } else { &self.features }
+    }
+
+    /// Feature sums of the children of a node; of the classes of a leaf their features, or the rows themselves.
+    pub(super) fn children(&self, level: usize, node: usize) -> Children<'a> {
+        let (tree, width) = (self.tree, self.tree.map.width());
+        if level > 0 {
+            let rows = tree.levels.rows(level, node);
+            return Children::Sums(&tree.sums[rows.start * width..rows.end * width], width);
+        }
+        let classes = tree.classes_of(node);
+        if tree.leaf_law == LeafLaw::Features {
+            return Children::Features(&tree.class_features[classes.start * width..classes.end * width], width);
+        }
+        let width = self.classes.width();
+        Children::Sums(&self.classes.rows()[classes.start * width..classes.end * width], width)
+    }
+
+    /// Asks for what the masses of a node's children are computed from.
+    pub(super) fn prefetch(&self, level: usize, node: usize) {
+        if level == 0 {
+            let classes = self.tree.classes_of(node);
+            prefetch(&self.tree.weights[classes.clone()]);
+            prefetch(&self.tree.inverse_norms[classes]);
+        }
+        self.children(level, node).prefetch();
+    }
+
+    /// Masses of the children of a node from the products of their rows with the operand; returns their sum.
+    pub(super) fn weigh(&self, level: usize, node: usize, masses: &mut [f32]) -> f64 {
+        let classes = self.tree.levels.children(level, node);
+        let weights = match (level, self.tree.leaf_law) {
+            (0, LeafLaw::Features) => self.class_estimates(classes, masses),
+            (0, LeafLaw::Gauss) => self.kernels(classes, masses),
+            (0, LeafLaw::Exact) => self.exponentials(classes, masses),
+            _ => self.node_estimates(self.tree.levels.rows(level, node), masses),
+        };
+        let total: f64 = masses.iter().map(|&mass| f64::from(mass)).sum();
+        if total > 0.0 {
+            return total;
+        }
+        // Without a floor every estimate may be zero: then the weights alone decide.
+        masses.copy_from_slice(weights);
+        masses.iter().map(|&mass| f64::from(mass)).sum()
+    }
+
+    /// `max(phi(h)·S, floor w)` of nodes; returns their weights `w`.
+    fn node_estimates(&self, rows: Range<usize>, masses: &mut [f32]) -> &[f32] {
+        let weights = &self.tree.masses[rows];
+        masses.iter_mut().zip(weights).for_each(|(mass, weight)| *mass = mass.max(self.tree.floor * weight));
+        weights
+    }
+
+    /// `w max(phi(h)·phi(c), floor)`.
+    fn class_estimates(&self, classes: Range<usize>, masses: &mut [f32]) -> &[f32] {
+        let weights = &self.tree.weights[classes];
+        masses.iter_mut().zip(weights).for_each(|(mass, weight)| *mass = mass.max(self.tree.floor) * weight);
+        weights
+    }
+
+    /// The kernel itself times `w`.
+    fn kernels(&self, classes: Range<usize>, masses: &mut [f32]) -> &[f32] {
+        let inverse_norms = &self.tree.inverse_norms[classes.clone()];
+        masses.iter_mut().zip(inverse_norms).for_each(|(mass, norm)| *mass = *mass * norm * self.query_norm);
+        self.tree.map.kernel(masses);
+        let weights = &self.tree.weights[classes];
+        masses.iter_mut().zip(weights).for_each(|(mass, weight)| *mass *= weight);
+        weights
+    }
+
+    /// `exp(o_i - max o)`.
+    fn exponentials(&self, classes: Range<usize>, masses: &mut [f32]) -> &[f32] {
+        masses.iter_mut().zip(classes.clone()).for_each(|(mass, class)| *mass = self.logit(*mass, class));
+        let max = masses.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        masses.iter_mut().for_each(|logit| *logit -= max);
+        exp_in_place(masses);
+        &self.tree.weights[classes]
+    }
+
+    /// The logit as the softmax takes it.
+    fn logit(&self, raw_product: f32, class: usize) -> f32 {
+        let scale = if self.classes.is_normalized() { self.tree.inverse_norms[class] } else { 1.0 };
+        self.classes.score(raw_product * scale + self.classes.bias(class))
+    }
+}
