@@ -6,7 +6,7 @@ use std::ops::Range;
 /// in half as many steps that wait for each other, with two thirds of the memory and of the sums to refresh.
 pub(super) const FAN_OUT: usize = 4;
 
-/// Where the nodes of a tree lie in its tables: level by level, the leaves first, the root not kept.
+/// Where the nodes of a tree lie in its tables: level by level, the leaves first, the root last.
 ///
 /// Level 0 are the leaves, whose children are classes; the children of a node of another level are nodes of the level
 /// below. The one node of the level [`height`](Self::height) is the root.
@@ -14,7 +14,7 @@ pub(super) const FAN_OUT: usize = 4;
 pub(super) struct Levels {
     leaf_size: usize,
     classes: usize,
-    /// First row of each kept level, and the number of all rows.
+    /// First row of each level, and the number of all rows.
     starts: Vec<usize>,
 }
 
@@ -22,7 +22,7 @@ impl Levels {
     pub fn new(classes: usize, leaf_size: usize) -> Self {
         let mut width = classes.div_ceil(leaf_size);
         let mut starts = vec![0, width];
-        while width > FAN_OUT {
+        while width > 1 {
             width = width.div_ceil(FAN_OUT);
             starts.push(starts[starts.len() - 1] + width);
         }
@@ -31,15 +31,19 @@ impl Levels {
 
     /// The level of the root.
     pub fn height(&self) -> usize {
-        self.starts.len() - 1
+        self.starts.len() - 2
     }
 
     pub fn leaves(&self) -> usize {
         self.starts[1]
     }
 
-    /// All nodes that are kept.
     pub fn nodes(&self) -> usize {
+        self.root() + 1
+    }
+
+    /// Row of the root.
+    pub fn root(&self) -> usize {
         self.starts[self.height()]
     }
 
@@ -81,7 +85,7 @@ mod tests {
             let levels = Levels::new(classes, leaf_size);
             let mut below = classes;
             for level in 0..=levels.height() {
-                let width = if level == levels.height() { 1 } else { levels.start(level + 1) - levels.start(level) };
+                let width = levels.starts[level + 1] - levels.starts[level];
                 let children: Vec<usize> = (0..width).flat_map(|node| levels.children(level, node)).collect();
                 assert_eq!(children, (0..below).collect::<Vec<_>>(), "{classes} classes, level {level}");
                 for node in 0..width {
@@ -89,6 +93,7 @@ mod tests {
                 }
                 below = width;
             }
+            assert_eq!(below, 1, "one root");
         }
     }
 }

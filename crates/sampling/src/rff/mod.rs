@@ -57,7 +57,7 @@ pub struct RffTree {
     /// `phi` of every class, `[L leaf_size, F]`, for the leaf law `features` only.
     class_features: Buffer<Half>,
     levels: Levels,
-    /// Sums of all nodes but the root, `[nodes, F]`, in the order of `levels`: leaves first.
+    /// Sums of all nodes, `[nodes, F]`, in the order of `levels`: leaves first.
     sums: Buffer,
     /// `w(C)` of the same nodes.
     masses: Vec<f32>,
@@ -88,11 +88,12 @@ impl RffTree {
 
     /// Whether the masses of a query are finite. Directions always have finite ones; a raw query need not.
     fn takes(&self, query: &[f32], features: &[f32]) -> bool {
-        let top = || {
-            self.levels.rows(self.levels.height(), 0).map(|row| &self.sums[row * features.len()..][..features.len()])
-        };
-        dot(query, query).is_finite()
-            && (self.map.takes_directions() || top().all(|sum| dot(features, sum).is_finite()))
+        dot(query, query).is_finite() && (self.map.takes_directions() || dot(features, self.root_sum()).is_finite())
+    }
+
+    /// Sum over all classes.
+    fn root_sum(&self) -> &[f32] {
+        &self.sums[self.levels.root() * self.map.width()..]
     }
 }
 
@@ -175,13 +176,13 @@ mod tests {
         let config = RffConfig { features: 16, leaf_size: Some(4), ..Default::default() };
         let mut tree = config.build(classes, &[], 1).unwrap();
         let built = tree.work();
-        assert_eq!(built, Work { nodes_refreshed: 16 + 4, ..Work::default() });
+        assert_eq!(built, Work { nodes_refreshed: 16 + 4 + 1, ..Work::default() });
 
         tree.at(&rows[..d], classes).unwrap().draw_at(&[0.5], &[], &mut Vec::new()).unwrap();
         assert_eq!(tree.work() - built, Work { node_masses: 4 + 4, class_masses: 4, nodes_refreshed: 0 });
         let drawn = tree.work();
         tree.refresh(&[5], &[], classes).unwrap();
-        assert_eq!(tree.work() - drawn, Work { nodes_refreshed: 1 + 1, ..Work::default() });
+        assert_eq!(tree.work() - drawn, Work { nodes_refreshed: 1 + 1 + 1, ..Work::default() });
         assert_eq!(tree.clone().work(), tree.work());
     }
 }

@@ -184,7 +184,7 @@ impl RffTree {
     pub(super) fn update_parents(&mut self, leaves: &[u32]) -> usize {
         let (levels, width) = (&self.levels, self.map.width());
         let (mut nodes, mut count) = (leaves.to_vec(), leaves.len());
-        for level in 1..levels.height() {
+        for level in 1..=levels.height() {
             nodes = parents(levels, level, nodes);
             let (below, above) = self.sums.split_at_mut(levels.start(level) * width);
             let children = |node: u32| {
@@ -209,7 +209,7 @@ impl RffTree {
         let leaf_masses: Vec<f32> = leaves.par_iter().with_min_len(LEAVES_A_TASK).map(leaf_mass).collect();
         leaves.iter().zip(leaf_masses).for_each(|(&leaf, mass)| self.masses[leaf as usize] = mass);
         let mut nodes = leaves.to_vec();
-        for level in 1..levels.height() {
+        for level in 1..=levels.height() {
             nodes = parents(levels, level, nodes);
             for &node in &nodes {
                 let mass = self.masses[levels.rows(level, node as usize)].iter().sum();

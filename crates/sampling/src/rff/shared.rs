@@ -41,18 +41,17 @@ impl RffTree {
         // With a weight of zero all features are zero, and every node falls back on the weights of its classes.
         let scale = if weight > 0.0 { 1.0 / weight } else { 0.0 };
         let features = mean.into_iter().map(|sum| (sum * scale) as f32).collect();
-        Ok(RffLaw::new(self, &[], 0.0, Cow::Owned(features), classes))
+        Ok(RffLaw { tree: self, query: &[], query_norm: 0.0, features: Cow::Owned(features), classes })
     }
 
     fn weighted(&self, queries: &[f32], classes: Classes<'_>) -> Result<Weighted, Error> {
         if !queries.chunks_exact(classes.dim()).all(|query| dot(query, query).is_finite()) {
             return Err(Error::BadQuery);
         }
-        let width = self.map.width();
-        let root = &self.sums[width..2 * width];
+        let (width, root_mass) = (self.map.width(), self.masses[self.levels.root()]);
         let mut sum = Weighted { features: vec![0.0; width], weight: 0.0 };
         for features in self.features(queries, classes).chunks_exact(width) {
-            let mass = f64::from(dot(features, root).max(self.floor * self.masses[1]));
+            let mass = f64::from(dot(features, self.root_sum()).max(self.floor * root_mass));
             if mass > 0.0 {
                 sum.weight += 1.0 / mass;
                 sum.features.iter_mut().zip(features).for_each(|(sum, &phi)| *sum += f64::from(phi) / mass);

@@ -1,23 +1,23 @@
 //! What a part has to move and to compute, from what it did: the model behind `bytes_moved` and `flops`.
 //!
-//! Numbers have 4 bytes. A product of `d` numbers takes `2d` operations; a cosine with its sine, and an exponential,
-//! count as [`TRANSCENDENTAL`]. Every mass that a walk estimates counts with the reading of its whole sum, `4 F` bytes
-//! (`8 D` with random features), as if no two queries shared a node and no cache held one, so the bytes of a walk are an
-//! upper bound. Small arrays that stay in the caches (points, draws, edges) are left out.
+//! Numbers have 4 bytes, the kept features of classes 2. A product of `d` numbers takes `2d` operations; a cosine with
+//! its sine, and an exponential, count as [`TRANSCENDENTAL`]. Every mass that a walk estimates counts with the reading of
+//! its whole sum, `4 F` bytes (`8 D` with random features), as if no two queries shared a node and no cache held one, so
+//! the bytes of a walk are an upper bound. Small arrays that stay in the caches (points, draws, edges) are left out.
 //!
 //! | part | bytes moved | operations |
 //! |---|---|---|
 //! | features, RF-softmax | projection, queries, features: `4 (dD + Bd + 2BD)` | `B D (2d + 30)` |
 //! | features, quadratic | queries, features: `4 (Bd + BF)` | `2 B F` |
 //! | features, `exp` | table and logits: `4 (nd + Bn)` | `2 B n d` |
-//! | walk, trees | `4 F` a node mass; a class mass `4 F` (leaf law `features`) or `4 d + 8` | `2 F` a node mass; `2 F` or `2d + 30` a class mass |
+//! | walk, trees | `4 F` a node mass; a class mass `2 F` (leaf law `features`) or `4 d + 8` | `2 F` a node mass; `2 F` or `2d + 30` a class mass |
 //! | walk, `exp` | logits read, masses written and read: `12 B n` | `32 B n` |
 //! | walk, exact in blocks | the table once, blocks stay in the caches: `4 n (d + 1)` | `B n (2d + 32)` |
 //! | loss, value | rows read and written: `8 d` a row | `2d + 30` a pair |
 //! | loss, with gradient | and gradients written: `12 d` a row | `6d + 30` a pair |
 //! | backward | gradients read, scaled, through the norm: `16 d` a row | `6 d` a row |
 //! | rows | copy of the old row, row, two moments, gradient: `36 d` a row | `12 d` a row |
-//! | refresh | two rows, and `12 F` a node | the features of two rows a row, `F` a node |
+//! | refresh | two rows, and `20 F` a node: four sums read, one written | the features of two rows a row, `3 F` a node |
 //! | dense loss | rows gathered: `8 d` a pair | `2d + 30` a pair |
 //! | dense backward | a gradient of every row: `4 n d`, and `8 d` a pair | `4 d` a pair |
 //! | dense rows | every row, moment and gradient: `28 n d` | `12 n d` |
@@ -64,8 +64,8 @@ pub fn of_step(case: &Case, counts: &Counts) -> Costs {
         ("rows", Cost { bytes: 36.0 * d * rows, flops: 12.0 * d * rows }),
     ]);
     if let Some(width) = case.width().map(|width| width as f64) {
-        let flops = 2.0 * rows * features_flops(case, width) + width * nodes;
-        costs.insert("refresh", Cost { bytes: 8.0 * d * rows + 12.0 * width * nodes, flops });
+        let flops = 2.0 * rows * features_flops(case, width) + 3.0 * width * nodes;
+        costs.insert("refresh", Cost { bytes: 8.0 * d * rows + 20.0 * width * nodes, flops });
     }
     let drawing = drawing(case, counts);
     if !drawing.is_empty() {
@@ -106,7 +106,7 @@ fn of_tree(case: &Case, counts: &Counts) -> Costs {
     let ([_, b, d], width) = (letters(case), case.width().unwrap_or(0) as f64);
     let rff = case.entrant.rff();
     let class = match rff.map(|config| config.leaf_law) {
-        Some(LeafLaw::Features) => Cost { bytes: 4.0 * width, flops: 2.0 * width },
+        Some(LeafLaw::Features) => Cost { bytes: 2.0 * width, flops: 2.0 * width },
         Some(LeafLaw::Gauss | LeafLaw::Exact) | None => Cost { bytes: 4.0 * d + 8.0, flops: 2.0 * d + TRANSCENDENTAL },
     };
     let projection = rff.map_or(0.0, |config| d * config.features as f64);
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn a_walk_reads_a_sum_for_each_node_mass_and_what_the_leaf_law_needs_for_a_class() {
         let published = of_draws(&case("draws", "rff"), &COUNTS);
-        assert_eq!(published["walk"], Cost { bytes: 70.0 * 40.0, flops: 70.0 * 20.0 });
+        assert_eq!(published["walk"], Cost { bytes: 20.0 * 40.0 + 50.0 * 20.0, flops: 70.0 * 20.0 });
         assert_eq!(published["features"], Cost { bytes: 4.0 * (50.0 + 20.0 + 20.0), flops: 10.0 * 50.0 });
         assert_eq!(published["loss"], Cost { bytes: 80.0 * 7.0, flops: 50.0 * 8.0 });
         let gauss = of_draws(&case("draws", "rff-gauss"), &COUNTS);
@@ -165,7 +165,7 @@ mod tests {
     fn a_step_draws_what_a_batch_of_draws_does_and_a_dense_one_moves_every_row() {
         let (draws, step) = (of_draws(&case("draws", "rff"), &COUNTS), of_step(&case("step", "rff"), &COUNTS));
         assert_eq!(step["draw"].bytes, draws["features"].bytes + draws["walk"].bytes);
-        assert_eq!(step["refresh"].bytes, 80.0 * 7.0 + 120.0 * 9.0);
+        assert_eq!(step["refresh"].bytes, 80.0 * 7.0 + 200.0 * 9.0);
         assert_eq!(
             of_step(&case("step", "uniform"), &COUNTS).keys().collect::<Vec<_>>(),
             [&"backward", &"loss", &"rows"]
