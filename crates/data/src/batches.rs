@@ -60,12 +60,7 @@ impl<'a> Batches<'a> {
     /// # Errors
     /// [`Error::Config`] if `batch` or `steps` is 0, or if there are fewer tokens than streams.
     pub fn new(tokens: &'a [u32], eos: u32, batch: usize, steps: usize) -> Result<Self, Error> {
-        if batch == 0 {
-            return Err(Error::config("batch size", batch, "must be at least 1"));
-        }
-        if steps == 0 {
-            return Err(Error::config("steps per window", steps, "must be at least 1"));
-        }
+        check_sizes(batch, steps)?;
         if batch > tokens.len() {
             return Err(Error::config("batch size", batch, format!("the text has only {} tokens", tokens.len())));
         }
@@ -123,6 +118,15 @@ impl<'a> Batches<'a> {
         let at = b * floor + b.min(longer) + t;
         let input = if at == 0 { self.eos } else { self.tokens[at - 1] };
         (input, self.tokens[at])
+    }
+}
+
+/// Refuses a window without places.
+pub(crate) fn check_sizes(batch: usize, steps: usize) -> Result<(), Error> {
+    match (batch, steps) {
+        (0, _) => Err(Error::config("batch size", batch, "must be at least 1")),
+        (_, 0) => Err(Error::config("steps per window", steps, "must be at least 1")),
+        _ => Ok(()),
     }
 }
 

@@ -47,6 +47,36 @@ pub enum Error {
         /// The first byte of the line that is not part of a character.
         column: usize,
     },
+    /// When a folder may not be listed.
+    #[error("{}: cannot list the folder", path.display())]
+    List {
+        /// The folder.
+        path: PathBuf,
+        /// What the system answered.
+        source: io::Error,
+    },
+    /// When a folder of shards has no file.
+    #[error("{}: there is no file in the folder", path.display())]
+    NoFiles {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// When a line of a text that is read as a stream is too long to be held in memory.
+    #[error("{}, line {line}: the line has more than {longest} bytes, the most for a text read as a stream", path.display())]
+    LongLine {
+        /// The file.
+        path: PathBuf,
+        /// The line.
+        line: usize,
+        /// Bytes that are allowed.
+        longest: u64,
+    },
+    /// When a stream is to go on at a saved place, but in another text or another layout.
+    #[error("the training text is not the one that the run stopped in: {problem}")]
+    OtherText {
+        /// What differs.
+        problem: String,
+    },
     /// When a text holds no word, or a vocabulary file no line.
     #[error("{}: the file is empty", path.display())]
     Empty {
@@ -89,6 +119,86 @@ pub enum Error {
         /// What the system answered.
         source: io::Error,
     },
+    /// When a list of data sets is not one.
+    #[error("{}, {problem}", path.display())]
+    Manifest {
+        /// The list.
+        path: PathBuf,
+        /// What is wrong, and where.
+        problem: String,
+    },
+    /// When a data set is asked for that is not in the list.
+    #[error("there is no data set `{name}`; there are: {known}")]
+    UnknownDataset {
+        /// What was asked for.
+        name: String,
+        /// The names in the list.
+        known: String,
+    },
+    /// When a server is not reached or the connection to it is lost.
+    #[error("{url}: {problem}")]
+    Network {
+        /// The address.
+        url: String,
+        /// What happened.
+        problem: String,
+    },
+    /// When a server answers without the file.
+    #[error("{url}: the server answered {status}")]
+    Status {
+        /// The address.
+        url: String,
+        /// Its number and name.
+        status: String,
+    },
+    /// When a file to be fetched has another size than the published one.
+    #[error("{url}: the published file has {wanted} bytes, this one {found}")]
+    Size {
+        /// The address.
+        url: String,
+        /// Bytes it should have.
+        wanted: u64,
+        /// Bytes it has.
+        found: u64,
+    },
+    /// When a file that was fetched has another checksum than the published one.
+    #[error("{url}: the published file has the SHA-256 {wanted}, this one {found}; it is kept as {}", kept.display())]
+    Checksum {
+        /// The address.
+        url: String,
+        /// Checksum it should have.
+        wanted: String,
+        /// Checksum it has.
+        found: String,
+        /// Where it is now.
+        kept: PathBuf,
+    },
+    /// When no address of a file gave it.
+    #[error("{}: no address has the file: {failures}", path.display())]
+    NoSource {
+        /// Where it belongs.
+        path: PathBuf,
+        /// What each address answered.
+        failures: String,
+    },
+    /// When a file is in the place of a published one.
+    #[error("{}: this is not the published file, which has {wanted}; it has {found}. To fetch, move it away", path.display())]
+    OtherFile {
+        /// The file.
+        path: PathBuf,
+        /// Size or checksum it should have.
+        wanted: String,
+        /// What it has.
+        found: String,
+    },
+    /// When an archive is broken, or would be unpacked to where it does not belong.
+    #[error("{}: cannot unpack: {problem}", path.display())]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// When a value of a config has no meaning.
     #[error("{field} = {value}: {problem}")]
     Config {
@@ -112,6 +222,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the user's words or files are at fault, rather than a server or the machine.
+    pub fn is_bad_input(&self) -> bool {
+        !self.is_of_a_server() && !matches!(self, Self::NoSource { .. } | Self::Archive { .. } | Self::Write { .. })
+    }
+
+    /// Whether another address may do better.
+    pub(crate) fn is_of_a_server(&self) -> bool {
+        matches!(self, Self::Network { .. } | Self::Status { .. } | Self::Size { .. } | Self::Checksum { .. })
+    }
+
     /// A value that breaks a rule.
     pub(crate) fn config(field: impl Into<String>, value: impl ToString, problem: impl Into<String>) -> Self {
         Self::Config { field: field.into(), value: value.to_string(), problem: problem.into() }

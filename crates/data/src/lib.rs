@@ -1,11 +1,12 @@
-//! Text and vocabularies, synthetic text with a known entropy rate, and batches for a language model.
+//! Text and vocabularies, synthetic text with a known entropy rate, batches for a language model, data sets to fetch.
 //!
 //! The principal type is [`DataConfig`], the `[data]` table of an experiment. It loads into a [`Corpus`]: a
-//! [`Vocabulary`] of n classes and three streams of class ids. [`Batches`] cuts a stream into windows.
+//! [`Vocabulary`] of n classes and three texts in class ids. [`Windows`] are what a model is trained on: cut by
+//! [`Batches`] from a text in memory, or dealt by [`ShardWindows`] from files of any size.
 //! [`Synthetic`] is a language whose best perplexity is known exactly, so that a trained model can be held
 //! against a number that no other program computed.
 //!
-//! One decision shapes the crate: a pass over a text scores **every token exactly once**, whatever the batch size
+//! One decision shapes the crate: a pass over a text in memory scores **every token exactly once**, whatever the batch size
 //! and the window. Perplexities are then comparable between batch layouts and between programs, and there is one
 //! layout for training and evaluation. The price is a last window that is shorter than the others and may
 //! hold [`IGNORED`] targets.
@@ -14,27 +15,34 @@
 //!
 //! # Example
 //! ```
-//! use rf_data::{Batches, DataConfig, SyntheticConfig};
+//! use rf_data::{DataConfig, SyntheticConfig};
 //! let config = DataConfig::Synthetic(SyntheticConfig { train_tokens: 10_000, ..Default::default() });
 //! let corpus = config.load(&rf_data::data_root(), 1)?;
-//! let batches = Batches::new(&corpus.train, corpus.vocabulary.eos(), 20, 35)?;
-//! let window = batches.window(0);
+//! let window = corpus.windows(20, 35)?.next_window()?;
 //! assert_eq!(window.targets.len(), 20 * 35);
 //! assert!(corpus.known.unwrap().floor < corpus.known.unwrap().best_bigram);
 //! # Ok::<(), rf_data::Error>(())
 //! ```
 
 mod batches;
+mod census;
 mod config;
+mod corpus;
 mod error;
+mod shards;
+mod source;
 mod synthetic;
 mod text;
 mod vocabulary;
 
 pub use batches::{Batches, Window};
-pub use config::{Corpus, DataConfig, Split, TextConfig, data_root};
+pub use census::{Census, LongestLine};
+pub use config::{DataConfig, TextConfig, data_root};
+pub use corpus::{Corpus, Split, TrainText, Windows};
 pub use error::Error;
 pub use rf_sampling::IGNORED;
+pub use shards::{ShardPlace, ShardWindows, Shards};
+pub use source::Source;
 pub use synthetic::{Known, Synthetic, SyntheticConfig};
 pub use vocabulary::Vocabulary;
 

@@ -5,8 +5,9 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
+use crate::census::check_cap;
 use crate::text::{Lines, for_each_token};
-use crate::{EOS, Error, UNK};
+use crate::{Census, EOS, Error, UNK};
 
 /// The n classes of a language model: words, their ids `0..n`, and how often each stood in the training text.
 ///
@@ -44,15 +45,8 @@ impl Vocabulary {
     /// # Errors
     /// Those of the text file; [`Error::Config`] if the cap leaves no place for a word (it is below 3).
     pub fn from_file(path: &Path, cap: Option<usize>) -> Result<Self, Error> {
-        if let Some(cap) = cap.filter(|&cap| cap < 3) {
-            return Err(Error::config("vocabulary", cap, "must be at least 3: <eos>, <unk> and one word"));
-        }
-        let mut census = Census::default();
-        for_each_token(path, |_, word| {
-            census.add(word);
-            Ok(())
-        })?;
-        Ok(census.elect(cap.unwrap_or(usize::MAX)))
+        check_cap(cap)?;
+        Census::of(&[path.into()], &|_| ())?.elect(cap)
     }
 
     /// Classes in the order of their ids, given that the words differ and `<eos>` is among them.
@@ -111,12 +105,16 @@ impl Vocabulary {
     /// Those of the text file; [`Error::UnknownWord`] for such a word where the vocabulary has no `<unk>`.
     pub fn encode(&self, path: &Path) -> Result<Vec<u32>, Error> {
         let mut tokens = Vec::new();
-        for_each_token(path, |line, word| {
-            let unknown = || Error::UnknownWord { path: path.into(), line, word: word.into() };
-            tokens.push(self.class_of(word).ok_or_else(unknown)?);
+        for_each_token(Lines::open(path)?, |line, word| {
+            tokens.push(self.encode_word(word, path, line)?);
             Ok(())
         })?;
         Ok(tokens)
+    }
+
+    /// Id under which `word` of a line of the text at `path` is encoded.
+    pub(crate) fn encode_word(&self, word: &str, path: &Path, line: usize) -> Result<u32, Error> {
+        self.class_of(word).ok_or_else(|| Error::UnknownWord { path: path.into(), line, word: word.into() })
     }
 
     /// Writes one line `word<TAB>count` a class, in the order of the ids.
@@ -165,42 +163,6 @@ fn entry(text: &str) -> Result<(&str, u64), (usize, String)> {
     }
     let count = count.parse().map_err(|_| (2, format!("`{count}` is not a count")))?;
     Ok((word, count))
-}
-
-/// Counts of words in the order of their first appearance.
-#[derive(Default)]
-struct Census {
-    counts: Vec<(String, u64)>,
-    places: HashMap<String, usize>,
-}
-
-impl Census {
-    fn add(&mut self, word: &str) {
-        if let Some(&place) = self.places.get(word) {
-            self.counts[place].1 += 1;
-        } else {
-            self.places.insert(word.to_owned(), self.counts.len());
-            self.counts.push((word.to_owned(), 1));
-        }
-    }
-
-    /// The `cap` classes that stay, ordered by descending count. The sort is stable: ties keep their order.
-    fn elect(self, cap: usize) -> Vocabulary {
-        let (mut kept, mut words): (Vec<_>, Vec<_>) =
-            self.counts.into_iter().partition(|(word, _)| word == EOS || word == UNK);
-        if !kept.iter().any(|(word, _)| word == UNK) {
-            kept.push((UNK.to_owned(), 0));
-        }
-        words.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
-        let cut: u64 = words.drain(words.len().min(cap - kept.len())..).map(|(_, count)| count).sum();
-        for (_, count) in kept.iter_mut().filter(|(word, _)| word == UNK) {
-            *count += cut;
-        }
-        // Stable again: among equal counts `<eos>` and `<unk>` stand before the words.
-        kept.extend(words);
-        kept.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
-        Vocabulary::new(kept).expect("every line of a text ends with <eos>")
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Real texts against counts made by another program. They lie in the folder `RFS_DATA`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use rf_data::{Batches, DataConfig, Split, TextConfig, Vocabulary};
+use rf_data::{Batches, DataConfig, Source, Split, TextConfig, Vocabulary};
 
 /// The folder of the texts, or a line on stderr that the test is skipped.
 fn data(test: &str) -> Option<PathBuf> {
@@ -14,15 +14,15 @@ fn data(test: &str) -> Option<PathBuf> {
 }
 
 fn penn_treebank() -> TextConfig {
-    let path = |split: &str| Path::new("ptb").join(format!("ptb.{split}.txt"));
-    TextConfig { train: path("train"), valid: path("valid"), test: path("test"), vocabulary: None }
+    let source = |split: &str| Source::from(format!("ptb/ptb.{split}.txt"));
+    TextConfig { train: source("train"), valid: source("valid"), test: source("test"), vocabulary: None, stream: None }
 }
 
 #[test]
 fn penn_treebank_has_its_published_counts() {
     let Some(root) = data("penn_treebank_has_its_published_counts") else { return };
     let corpus = DataConfig::Text(penn_treebank()).load(&root, 1).unwrap();
-    assert_eq!((corpus.train.len(), corpus.valid.len(), corpus.test.len()), (929_589, 73_760, 82_430));
+    assert_eq!((corpus.train.tokens(), corpus.valid.len(), corpus.test.len()), (929_589, 73_760, 82_430));
     assert_eq!(corpus.vocabulary.len(), 10_000);
     let counts = corpus.vocabulary.counts();
     assert_eq!(counts.iter().sum::<u64>(), 929_589);
@@ -34,14 +34,14 @@ fn penn_treebank_has_its_published_counts() {
 #[test]
 fn a_cap_of_ten_thousand_changes_nothing_on_penn_treebank() {
     let Some(root) = data("a_cap_of_ten_thousand_changes_nothing_on_penn_treebank") else { return };
-    let path = root.join(penn_treebank().train);
+    let path = root.join("ptb/ptb.train.txt");
     assert_eq!(Vocabulary::from_file(&path, Some(10_000)).unwrap(), Vocabulary::from_file(&path, None).unwrap());
 }
 
 #[test]
 fn every_token_of_a_real_text_is_scored_once() {
     let Some(root) = data("every_token_of_a_real_text_is_scored_once") else { return };
-    let vocabulary = Vocabulary::from_file(&root.join(penn_treebank().train), None).unwrap();
+    let vocabulary = Vocabulary::from_file(&root.join("ptb/ptb.train.txt"), None).unwrap();
     let text = DataConfig::Text(penn_treebank()).split(Split::Test, &vocabulary, &root, 1).unwrap();
     let batches = Batches::new(&text, vocabulary.eos(), 20, 35).unwrap();
     assert_eq!(batches.iter().map(|window| window.scored).sum::<usize>(), 82_430);
