@@ -6,6 +6,7 @@ use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::store::{ModuleRecord, RecordError};
 use burn::tensor::Bytes;
+use rf_data::ShardPlace;
 use rf_softmax::{NamedTensor, StateData, StateSource};
 use rf_training::{Checkpoint, CheckpointWriter, History};
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,9 @@ pub(crate) struct Position {
     /// Validations so far.
     #[serde(default)]
     pub history: History,
+    /// Place in a training text that is read as a stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<ShardPlace>,
 }
 
 /// What a run carries from step to step beside the model.

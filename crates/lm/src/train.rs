@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
-use rf_data::{Batches, Corpus};
+use rf_data::{Corpus, Windows};
 use rf_softmax::LossKind;
 use rf_training::{Event, Journal, Length, Progress, ProgressConfig, RunFolder, Stop, Summary, When};
 
@@ -34,11 +34,10 @@ pub fn train(
     resume: bool,
     stop: &Stop,
 ) -> Result<Summary, Error> {
-    let batches = Batches::new(&corpus.train, corpus.vocabulary.eos(), settings.train.batch_size, settings.train.bptt)?;
-    let mut run = Run::open(settings, corpus, folder, device, &batches, resume, stop)?;
+    let mut run = Run::open(settings, corpus, folder, device, resume, stop)?;
     run.after_step()?;
     while !run.is_over() {
-        run.step(&batches)?;
+        run.step()?;
         run.after_step()?;
     }
     run.finish()
@@ -47,6 +46,7 @@ pub fn train(
 struct Run<'a> {
     settings: &'a Settings,
     corpus: &'a Corpus,
+    windows: Windows<'a>,
     folder: &'a RunFolder,
     model: LanguageModel,
     optimizer: ModuleOptimizer,
@@ -71,10 +71,10 @@ impl<'a> Run<'a> {
         corpus: &'a Corpus,
         folder: &'a RunFolder,
         device: &Device,
-        batches: &Batches<'_>,
         resume: bool,
         stop: &'a Stop,
     ) -> Result<Self, Error> {
+        let mut windows = corpus.windows(settings.train.batch_size, settings.train.bptt)?;
         let device = device.clone().autodiff();
         let mut model = LanguageModel::new(settings, corpus.vocabulary.counts(), &device)?;
         let mut optimizer = dense_optimizer(&settings.optimizer);
@@ -83,9 +83,10 @@ impl<'a> Run<'a> {
         let resume = resume && folder.checkpoint().exists();
         if resume {
             optimizer = checkpoint::load(&folder.checkpoint(), &mut model, optimizer, &mut carried)?;
+            windows.go_to(carried.position.step, carried.position.text.as_ref())?;
             folder.remove_summary()?;
         }
-        let epoch = batches.len() as u64;
+        let epoch = windows.per_epoch();
         let (steps, epochs) = match settings.train.length() {
             Length::Epochs(epochs) => (epochs as u64 * epoch, Some(epochs)),
             Length::Steps(steps) => (steps, None),
@@ -100,6 +101,7 @@ impl<'a> Run<'a> {
         let mut run = Self {
             settings,
             corpus,
+            windows,
             folder,
             model,
             optimizer,
@@ -120,14 +122,13 @@ impl<'a> Run<'a> {
     }
 
     /// One step: draw, loss, gradient, step, refresh.
-    fn step(&mut self, batches: &Batches<'_>) -> Result<(), Error> {
+    fn step(&mut self) -> Result<(), Error> {
         let Settings { seed, model, optimizer, .. } = self.settings;
         let step = self.carried.position.step;
-        let place = step % self.epoch;
-        if place == 0 {
+        if self.windows.start_anew() {
             self.carried.states = self.model.start(self.settings.train.batch_size);
         }
-        let window = batches.window(place as usize);
+        let window = self.windows.next_window()?;
         let rate = self.rate(step + 1);
         let dropout = Dropout::training(model, *seed, step);
 

@@ -96,6 +96,7 @@ impl Run<'_> {
     fn save(&mut self) -> Result<(), Error> {
         if self.unsaved {
             self.carried.position.seconds = self.seconds();
+            self.carried.position.text = self.windows.place();
             checkpoint::save(&self.folder.checkpoint(), &self.model, &self.optimizer, &self.carried)?;
             self.unsaved = false;
             self.journal.append(&Event::Checkpoint(self.when()))?;
