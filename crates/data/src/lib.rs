@@ -3,7 +3,7 @@
 //! The principal type is [`DataConfig`], the `[data]` table of an experiment. It loads into a [`Corpus`]: a
 //! [`Vocabulary`] of n classes and three texts in class ids. [`Windows`] are what a model is trained on: cut by
 //! [`Batches`] from a text in memory, or dealt by [`ShardWindows`] from files of any size.
-//! [`Synthetic`] is a language whose best perplexity is known exactly, so that a trained model can be held
+//! [`fetch`] brings the data sets of a [`Manifest`]. [`Synthetic`] is a language whose best perplexity is known exactly, so that a trained model can be held
 //! against a number that no other program computed.
 //!
 //! One decision shapes the crate: a pass over a text in memory scores **every token exactly once**, whatever the batch size
@@ -29,6 +29,7 @@ mod census;
 mod config;
 mod corpus;
 mod error;
+mod fetch;
 mod shards;
 mod source;
 mod synthetic;
@@ -40,6 +41,7 @@ pub use census::{Census, LongestLine};
 pub use config::{DataConfig, TextConfig, data_root};
 pub use corpus::{Corpus, Split, TrainText, Windows};
 pub use error::Error;
+pub use fetch::{Dataset, FetchConfig, FetchEvent, Listener, Manifest, RemoteFile, fetch, sha256_of};
 pub use rf_sampling::IGNORED;
 pub use shards::{ShardPlace, ShardWindows, Shards};
 pub use source::Source;
