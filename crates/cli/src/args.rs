@@ -1,8 +1,10 @@
 //! What can be typed.
 
 mod bench;
+mod data;
 
 pub use bench::{Bench, BenchArgs};
+pub use data::{DataCommand, FetchArgs, ListArgs, StatsArgs};
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -29,6 +31,9 @@ pub enum Command {
     Eval(EvalArgs),
     /// Time the draws of samplers or whole training steps on random classes, beside the rates of this machine.
     Bench(BenchArgs),
+    /// List, fetch and measure data sets.
+    #[command(subcommand)]
+    Data(DataCommand),
 }
 
 /// Arguments of `rfs train`.
@@ -144,12 +149,24 @@ mod tests {
         let Command::Eval(args) = Args::parse_from(text.split(' ')).command else { panic!("not eval") };
         assert_eq!((args.split, args.json, args.device), (Split::Valid, true, DeviceChoice::Ndarray));
         assert_eq!((args.checkpoint, args.threads), (Some(CheckpointChoice::Latest), NonZeroUsize::new(3)));
+        let text = "rfs data stats a b --vocabulary 9 --train c --json";
+        let Command::Data(DataCommand::Stats(args)) = Args::parse_from(text.split(' ')).command else {
+            panic!("not stats")
+        };
+        assert_eq!((args.text.len(), args.vocabulary, args.json), (2, Some(9), true));
     }
 
     #[test]
     fn bad_usage_exits_with_2() {
-        for text in ["rfs", "rfs train", "rfs train a --set seed", "rfs train a --threads 0", "rfs eval r --split all"]
-        {
+        for text in [
+            "rfs",
+            "rfs train",
+            "rfs train a --set seed",
+            "rfs train a --threads 0",
+            "rfs eval r --split all",
+            "rfs data fetch",
+            "rfs data stats",
+        ] {
             assert_eq!(Args::try_parse_from(text.split(' ')).unwrap_err().exit_code(), 2, "{text}");
         }
     }

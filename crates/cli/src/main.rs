@@ -1,4 +1,4 @@
-//! `rfs`: train and evaluate models with large softmaxes.
+//! `rfs`: train and evaluate models with large softmaxes, and fetch data for them.
 //!
 //! The road of every command: what was typed ([`args`], [`experiment`]) becomes what will be done ([`plan`]), and
 //! then one function of [`commands`] does it. Exit codes: 0 done, 2 bad usage or bad input, 1 anything else.
@@ -10,6 +10,7 @@ mod document;
 mod exit;
 mod experiment;
 mod interrupt;
+mod meter;
 mod plan;
 mod resume;
 mod runs;
@@ -18,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Args, Command};
+use crate::args::{Args, Command, DataCommand};
 
 /// A step takes and frees tensors of megabytes. The system's allocator gives such pages back each time and faults them in
 /// anew, a quarter of a step's time; this one keeps them.
@@ -54,5 +55,8 @@ fn run(args: &Args) -> anyhow::Result<()> {
             device::limit_threads(args.threads)?;
             commands::bench::run(args)
         }
+        Command::Data(DataCommand::List(args)) => commands::data::list::run(args),
+        Command::Data(DataCommand::Fetch(args)) => commands::data::fetch::run(args),
+        Command::Data(DataCommand::Stats(args)) => commands::data::stats::run(args),
     }
 }

@@ -144,7 +144,7 @@ impl TextConfig {
 
     fn count(&self, root: &Path, tell: &(dyn Fn(&Path) + Sync)) -> Result<Vocabulary, Error> {
         check_cap(self.vocabulary)?;
-        for source in [&self.valid, &self.test] {
+        for source in [&self.train, &self.valid, &self.test] {
             source.below(root).files()?;
         }
         let longest = if self.is_stream(root) { LONGEST_LINE } else { u64::MAX };

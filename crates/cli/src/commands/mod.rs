@@ -1,8 +1,9 @@
 //! One file or folder a command. Those about runs take a checked plan and the folder of the run.
 
 pub mod bench;
+pub mod data;
 pub mod eval;
-mod report;
+pub mod report;
 pub mod train;
 
 use crate::exit::OrBadInput;

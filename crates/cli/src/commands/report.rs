@@ -1,6 +1,6 @@
 //! What `rfs train` tells before and after: the plan in short, and the outcome.
 
-use rf_data::{Batches, Corpus, DataConfig, Known};
+use rf_data::{Corpus, DataConfig, Known, TrainText};
 use rf_lm::ModelConfig;
 use rf_softmax::{LossKind, SamplerConfig, Sharing};
 use rf_training::{Cosine, Length, OptimizerConfig, Plateau, RunFolder, ScheduleConfig, Score, StepDecay, Summary};
@@ -10,14 +10,14 @@ use crate::plan::Plan;
 
 /// The plan in short, with what follows from it and the data.
 pub fn before(plan: &Plan, corpus: &Corpus, folder: &RunFolder) -> anyhow::Result<String> {
-    let steps = Batches::new(&corpus.train, corpus.vocabulary.eos(), plan.train.batch_size, plan.train.bptt);
+    let windows = corpus.windows(plan.train.batch_size, plan.train.bptt).or_bad_input()?;
     let lines = [
         format!("run        {}, seed {}", folder.path().display(), plan.seed),
         format!("data       {}", data(plan, corpus)),
         format!("model      {}", model(plan, corpus.vocabulary.len())),
         format!("loss       {}", loss(plan)),
         format!("optimizer  {}", optimizer(&plan.optimizer)),
-        format!("length     {}", length(plan, steps.or_bad_input()?.len() as u64)),
+        format!("length     {}", length(plan, windows.per_epoch())),
     ];
     let best = corpus.known.map_or(String::new(), |known| {
         let Known { floor, best_bigram, best_unigram } = known;
@@ -48,6 +48,14 @@ pub fn after(summary: &Summary, known: Option<&Known>, folder: &RunFolder) -> St
     format!("{table}{}\n", lines.join("\n"))
 }
 
+/// Bytes in the largest decimal unit that leaves a number of at least one: `4.2 GB`.
+pub fn size(bytes: u64) -> String {
+    let units = ["kB", "MB", "GB", "TB"];
+    let power = (1..=units.len() as u32).rev().find(|&power| bytes >= 1000_u64.pow(power));
+    let value = |power| bytes as f64 / 1000_f64.powi(power as i32);
+    power.map_or(format!("{bytes} B"), |power| format!("{:.1} {}", value(power), units[power as usize - 1]))
+}
+
 /// `1234567` as `1,234,567`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -57,12 +65,23 @@ pub fn grouped(number: u64) -> String {
 
 fn data(plan: &Plan, corpus: &Corpus) -> String {
     let source = match &plan.data {
-        DataConfig::Text(text) => text.train.display().to_string(),
+        DataConfig::Text(text) => format!("{}{}", text.train, shards(&corpus.train)),
         DataConfig::Synthetic(_) => "synthetic text".into(),
     };
-    let [n, train, valid, test] =
-        [corpus.vocabulary.len(), corpus.train.len(), corpus.valid.len(), corpus.test.len()].map(|n| grouped(n as u64));
+    let [n, valid, test] = [corpus.vocabulary.len(), corpus.valid.len(), corpus.test.len()].map(|n| grouped(n as u64));
+    let train = grouped(corpus.train.tokens());
     format!("{source}: n = {n} classes; {train} tokens to train on, {valid} valid, {test} test")
+}
+
+/// What is added to the path of a text that is read as a stream.
+fn shards(text: &TrainText) -> String {
+    match text {
+        TrainText::Whole(_) => String::new(),
+        TrainText::Shards(shards) => {
+            let (files, size) = (shards.files().len(), size(shards.bytes()));
+            format!(" (a stream of {} file{}, {size})", grouped(files as u64), if files == 1 { "" } else { "s" })
+        }
+    }
 }
 
 fn model(plan: &Plan, n: usize) -> String {
@@ -187,6 +206,12 @@ mod tests {
     #[test]
     fn numbers_are_grouped_by_thousands() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn sizes_are_told_in_decimal_units() {
+        let wanted = ["999 B", "1.0 kB", "5.1 MB", "1.8 GB", "12345.0 TB"];
+        assert_eq!([999, 1_000, 5_101_618, 1_792_209_805, 12_345_000_000_000_000].map(size), wanted);
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl Plan {
 
     fn with_data_root(experiment: Experiment, data_root: &Path) -> anyhow::Result<Self> {
         let Experiment { task, seed, mut data, model, loss, mut optimizer, mut train, places } = experiment;
-        resolve_data_paths(&mut data, data_root)?;
+        resolve_data(&mut data, data_root)?;
         optimizer.rows = Some(optimizer.row_rule());
         if train.steps.is_none() {
             train.epochs.get_or_insert(1);
@@ -131,11 +131,15 @@ impl Plan {
     }
 }
 
-/// Makes the data paths absolute, `root` being the folder that relative ones start from.
-fn resolve_data_paths(data: &mut DataConfig, root: &Path) -> std::io::Result<()> {
+/// Makes the data paths absolute, `root` being the folder that relative ones start from, and settles whether the training
+/// text is a stream.
+fn resolve_data(data: &mut DataConfig, root: &Path) -> std::io::Result<()> {
     if let DataConfig::Text(text) = data {
-        for path in [&mut text.train, &mut text.valid, &mut text.test] {
-            *path = std::path::absolute(root.join(&*path))?;
+        for source in [&mut text.train, &mut text.valid, &mut text.test] {
+            *source = source.try_map(|path| std::path::absolute(root.join(path)))?;
+        }
+        if text.is_stream(root) {
+            text.stream = Some(true);
         }
     }
     Ok(())
@@ -178,7 +182,15 @@ mod tests {
         let plan = plan(TEXT, &[]).unwrap();
         assert_eq!((plan.train.epochs, plan.optimizer.rows), (Some(1), Some(RowOptimizer::LazyAdam)));
         let DataConfig::Text(text) = plan.data else { panic!("not text") };
-        assert_eq!((text.train.to_str(), text.test.to_str()), (Some("/data/a.txt"), Some("/far/c.txt")));
+        assert_eq!((text.train, text.test, text.stream), ("/data/a.txt".into(), "/far/c.txt".into(), None));
+    }
+
+    #[test]
+    fn a_text_of_several_files_is_a_stream() {
+        let plan = plan(&TEXT.replace("'a.txt'", "['a', '/far/b']"), &[]).unwrap();
+        let DataConfig::Text(text) = plan.data else { panic!("not text") };
+        let paths = ["/data/a", "/far/b"].map(std::path::PathBuf::from);
+        assert_eq!((text.train.paths(), text.stream), (&paths[..], Some(true)));
     }
 
     #[test]

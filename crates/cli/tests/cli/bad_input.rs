@@ -47,6 +47,8 @@ fn text_that_is_not_utf8_is_named_with_its_line() {
     let rig = Rig::new();
     rig.write("words.toml", WORDS.as_bytes());
     rig.write("train.txt", b"a b c\nd \xff e\n");
+    rig.write("valid.txt", b"a\n");
+    rig.write("test.txt", b"a\n");
     let wanted = format!("{}, line 2, byte 3: invalid UTF-8", rig.path("train.txt").display());
     assert_eq!(rig.refused("train words.toml"), wanted);
 }

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bench;
+mod data;
 mod diverged;
 mod early_stop;
 #[cfg(unix)]
