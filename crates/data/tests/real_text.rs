@@ -1,8 +1,12 @@
 //! Real texts against counts made by another program. They lie in the folder `RFS_DATA`.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
-use rf_data::{Batches, DataConfig, Source, Split, TextConfig, Vocabulary};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use rf_data::{Batches, Census, DataConfig, Source, Split, TextConfig, Vocabulary};
 
 /// The folder of the texts, or a line on stderr that the test is skipped.
 fn data(test: &str) -> Option<PathBuf> {
@@ -60,4 +64,44 @@ fn packed_reuters_has_its_counts_and_takes_a_cap() {
     assert_eq!(test.iter().filter(|&&id| Some(id) == whole.unk()).count(), 3_045);
     let capped = Vocabulary::from_file(&train, Some(40_000)).unwrap();
     assert_eq!((capped.len(), capped.counts().iter().sum()), (40_000, 2_714_802u64));
+}
+
+/// Cuts a text into `shards` files of a folder, every other one packed.
+fn cut(text: &str, shards: usize, folder: &Path) {
+    let lines: Vec<_> = text.split_inclusive('\n').collect();
+    for (index, part) in lines.chunks(lines.len().div_ceil(shards)).enumerate() {
+        let file = File::create(folder.join(format!("news.en-{index:05}-of-{shards:05}"))).unwrap();
+        if index % 2 == 0 {
+            (&file).write_all(part.concat().as_bytes()).unwrap();
+        } else {
+            GzEncoder::new(file, Compression::fast()).write_all(part.concat().as_bytes()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn news_in_shards_is_the_news_in_one_file() {
+    let Some(root) = data("news_in_shards_is_the_news_in_one_file") else { return };
+    let path = root.join("lm1b-heldout/1b_benchmark.dev.tokens");
+    let folder = tempfile::tempdir().unwrap();
+    cut(&std::fs::read_to_string(&path).unwrap(), 7, folder.path());
+    let load = |train: Source| {
+        let (valid, test, vocabulary) = (Source::from(&*path), Source::from(&*path), Some(20_000));
+        DataConfig::Text(TextConfig { train, valid, test, vocabulary, stream: Some(true) }).load(&root, 1).unwrap()
+    };
+    let (whole, shards) = (load(Source::from(&*path)), load(Source::from(folder.path())));
+    assert_eq!(shards.vocabulary, whole.vocabulary);
+    assert_eq!(shards.train.tokens(), 322_706);
+    let census = Census::of(&Source::from(folder.path()).files().unwrap(), &|_| ()).unwrap();
+    assert_eq!((census.lines(), census.tokens(), census.types(), census.bytes()), (12_216, 322_706, 32_785, 1_673_607));
+    let (mut a, mut b) = (whole.windows(32, 20).unwrap(), shards.windows(32, 20).unwrap());
+    assert_eq!(a.per_epoch(), 504);
+    for step in 0..a.per_epoch() + 9 {
+        if step % 100 == 50 {
+            let place = b.place();
+            b = shards.windows(32, 20).unwrap();
+            b.go_to(step, place.as_ref()).unwrap();
+        }
+        assert!(a.next_window().unwrap() == b.next_window().unwrap(), "window {step}");
+    }
 }

@@ -39,7 +39,7 @@ fn data_sets_are_listed_with_what_is_there() {
     let printed = rig.done("data list");
     assert!(printed.contains("ptb ") && printed.contains("Penn Treebank") && printed.contains("lm1b "), "{printed}");
     assert!(
-        printed.contains(&format!("the data folder is {}", rig.path("").display()).trim_end_matches('/')),
+        printed.contains(format!("the data folder is {}", rig.path("").display()).trim_end_matches('/')),
         "{printed}"
     );
 }

@@ -74,9 +74,7 @@ fn windows_do_not_depend_on_where_a_text_is_cut_into_shards() {
     let (folder, shards, vocabulary) = shards(5, 13);
     let text: Vec<String> = sentences(&shards, &vocabulary)
         .iter()
-        .map(|sentence| {
-            sentence[..sentence.len() - 1].iter().map(|&id| format!("{} ", vocabulary.word(id))).collect()
-        })
+        .map(|sentence| sentence[..sentence.len() - 1].iter().map(|&id| format!("{} ", vocabulary.word(id))).collect())
         .collect();
     let path = folder.path().join("whole");
     write(&path, &text.join("\n"), true);
@@ -169,9 +167,6 @@ fn a_shard_that_fails_is_named_with_its_line() {
 fn a_text_without_a_whole_window_is_refused() {
     let (_folder, shards, vocabulary) = shards(1, 3);
     let error = shards.windows(&vocabulary, 40, 6).unwrap_err().to_string();
-    assert!(
-        error.starts_with("batch size = 40: a window of 6 steps has 240 tokens, but the text only "),
-        "{error}"
-    );
+    assert!(error.starts_with("batch size = 40: a window of 6 steps has 240 tokens, but the text only "), "{error}");
     assert!(shards.windows(&vocabulary, 0, 6).is_err() && shards.windows(&vocabulary, 1, 0).is_err());
 }

@@ -21,7 +21,11 @@ pub fn run(args: &FetchArgs) -> anyhow::Result<()> {
     let mut screen = Screen::default();
     let fetched = rf_data::fetch(dataset, &config, &mut |event| screen.show(event));
     screen.clear();
-    of_data(fetched).with_context(|| format!("{} was not fetched; the same command goes on with it", dataset.name))?;
+    let again = || format!("{} was not fetched whole; the same command tries again", dataset.name);
+    match fetched {
+        Err(error) if !error.is_bad_input() => return Err(error).with_context(again),
+        other => of_data(other)?,
+    }
     println!("{} is in {}", dataset.name, root.display());
     Ok(())
 }
