@@ -31,7 +31,7 @@ pub struct Shards {
 /// One block of the file being read, one line, and the rest of one sentence a lane; lines are limited to 1 MiB. No
 /// figure depends on the number or the size of the shards.
 ///
-/// Reading does not run ahead in a thread of its own: reading and encoding a token takes less than 0.1 µs, and a
+/// Reading does not run ahead in a thread of its own: reading and encoding a token takes about 0.1 µs, and a
 /// training step ten or more.
 #[derive(Debug)]
 pub struct ShardWindows<'a> {

@@ -96,7 +96,10 @@ fn fetch_file(file: &RemoteFile, config: &FetchConfig, tell: Listener<'_>) -> Re
     }
     if path.exists() {
         checksum::check_present(file, &path, tell)?;
-        tell(FetchEvent::There(&path));
+        if file.unpacks_to.is_none() {
+            tell(FetchEvent::There(&path));
+            return Ok(());
+        }
     } else {
         make_folder_of(&path)?;
         download(file, config, &path, tell)?;
