@@ -1,6 +1,6 @@
 //! Refresh of a tree after a step: `cargo bench -p rf-sampling --bench refresh`.
 //!
-//! 1,000 touched rows of d = 64, evenly spread; D = 256, leaves of 64. `rfs bench step` shows it within a whole step.
+//! 1,000 touched rows of d = 64, evenly spread; D = 256, leaves of 128. `rfs bench step` shows it within a whole step.
 
 use divan::Bencher;
 use rand_distr::{Distribution, StandardNormal};

@@ -11,8 +11,8 @@ use crate::log_uniform::LogUniformLaw;
 use crate::uniform::UniformLaw;
 use crate::unigram::UnigramLaw;
 use crate::{
-    Block, ClassId, Classes, Draw, Error, ExactSoftmax, Law, LeafLaw, LogUniform, QuadraticConfig, RffConfig, RffLaw,
-    RffTree, Sampler, Uniform, Unigram, UnigramConfig, Work,
+    Block, ClassId, Classes, Draw, Error, ExactSoftmax, KernelLaw, KernelTree, Law, LeafLaw, LogUniform,
+    QuadraticConfig, RffConfig, Sampler, Uniform, Unigram, UnigramConfig, Work,
 };
 
 /// A sampler by name, as in a configuration file: `kind = "uniform"`, `"log-uniform"`, `"unigram"`, `"exp"`,
@@ -28,9 +28,9 @@ pub enum SamplerConfig {
     Unigram(UnigramConfig),
     /// [`ExactSoftmax`].
     Exp {},
-    /// [`RffTree`] over the quadratic kernel.
+    /// [`KernelTree`] over the quadratic kernel.
     Quadratic(QuadraticConfig),
-    /// [`RffTree`] over random Fourier features.
+    /// [`KernelTree`] over random Fourier features.
     Rff(RffConfig),
 }
 
@@ -90,7 +90,7 @@ pub enum AnySampler {
     /// The exact softmax.
     Exp(ExactSoftmax),
     /// A kernel through a tree of feature sums: RF-softmax, or the quadratic kernel.
-    Tree(Box<RffTree>),
+    Tree(Box<KernelTree>),
 }
 
 /// The law of [`AnySampler`].
@@ -105,7 +105,7 @@ pub enum AnyLaw<'a> {
     /// The exact softmax.
     Exp(SoftmaxLaw),
     /// Of a kernel tree.
-    Tree(RffLaw<'a>),
+    Tree(KernelLaw<'a>),
 }
 
 /// The same expression for the member inside, whichever it is.

@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 /// The upper half of an `f32` (bfloat16): its range, with 8 bits of precision.
 ///
-/// Features of classes are kept in this form. Rounding moves a kernel estimate by less than a hundredth of the error that
+/// Features of classes, and their sums, are kept in this form. Rounding moves a kernel estimate by less than a hundredth of the error that
 /// the estimate has anyway, and halves what a draw reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
 #[repr(transparent)]
@@ -13,12 +13,20 @@ pub(crate) struct Half(u16);
 /// A number as it is kept in a table.
 pub(crate) trait Number: Copy {
     fn widen(self) -> f32;
+
+    /// The nearest one to a finite number.
+    fn nearest(x: f32) -> Self;
 }
 
 impl Number for f32 {
     #[inline(always)]
     fn widen(self) -> f32 {
         self
+    }
+
+    #[inline(always)]
+    fn nearest(x: f32) -> Self {
+        x
     }
 }
 
@@ -27,12 +35,10 @@ impl Number for Half {
     fn widen(self) -> f32 {
         f32::from_bits(u32::from(self.0) << 16)
     }
-}
 
-impl Half {
-    /// The nearest half of a finite number; of two, the even one.
+    /// Of two, the even one.
     #[inline(always)]
-    pub fn nearest(x: f32) -> Self {
+    fn nearest(x: f32) -> Self {
         let bits = x.to_bits();
         Self(((bits + 0x7fff + (bits >> 16 & 1)) >> 16) as u16)
     }

@@ -1,6 +1,6 @@
 //! Proposal laws for sampled softmax.
 //!
-//! The principal type is [`RffTree`], the RF-softmax sampler of Rawat et al. 2019: it draws classes in proportion to a
+//! The principal type is [`KernelTree`], the RF-softmax sampler of Rawat et al. 2019: it draws classes in proportion to a
 //! random-feature estimate of the softmax kernel, through a tree of feature sums. Beside it stand the laws it is
 //! measured against. All obey two small traits: a [`Sampler`] fixed at a query is a [`Law`], and a law is an ordinary
 //! `rand` distribution over class ids that also knows the probability of each.
@@ -10,12 +10,12 @@
 //! | [`Uniform`] | O(m) | none | none | largest |
 //! | [`LogUniform`] | O(m) | none | `8 n` bytes | near the unigram law's where counts follow Zipf's law |
 //! | [`Unigram`] | O(m) on average | none | `28 n` bytes | smaller: knows frequencies, not the query |
-//! | [`RffTree`], quadratic kernel | O(d² + m (d² log L + d leaf)), paths shared | O(d² log L) | `8/3 L d²` bytes | far tails heavier than the softmax's; the absolute softmax suits it |
-//! | [`RffTree`], RF-softmax | O(dD + m (D log L + leaf)), paths shared | O(dD + D log L) | `32/3 L D` bytes, `features` `4 n D` more | falls with D |
+//! | [`KernelTree`], quadratic kernel | O(d² + m (d² log L + d leaf)), paths shared | O(d² log L) | `8/3 L d²` bytes | far tails heavier than the softmax's; the absolute softmax suits it |
+//! | [`KernelTree`], RF-softmax | O(dD + m (D log L + leaf)), paths shared | O(dD + D log L) | `32/3 L D` bytes, `features` `4 n D` more | falls with D |
 //! | [`ExactSoftmax`] | O(nd + m) | none | none | none |
 //!
 //! Queries draw for themselves ([`draw_batch`]), or a batch draws once for all of them ([`draw_shared`]) from a law of
-//! its own, which has an exact probability too: the mean of the softmaxes, or for [`RffTree`] a descent with the mean of
+//! its own, which has an exact probability too: the mean of the softmaxes, or for [`KernelTree`] a descent with the mean of
 //! `phi(h_b) / Z_b`.
 //!
 //! One decision shapes the crate: the class table is not the sampler's. Rows are handed in as [`Classes`] at every draw
@@ -53,9 +53,9 @@ mod linalg;
 mod log_uniform;
 mod memory;
 mod quality;
-mod rff;
 mod rows;
 mod stream;
+mod tree;
 mod uniform;
 mod unigram;
 mod vector;
@@ -72,9 +72,9 @@ pub use linalg::{Matrix, Threads, dot, matmul, row_dots};
 pub use log_uniform::{LogUniform, LogUniformLaw};
 pub use memory::Buffer;
 pub use quality::{Quality, quality};
-pub use rff::{LeafLaw, QuadraticConfig, RffConfig, RffLaw, RffTree};
 pub use rows::{Piece, split_rows};
 pub use stream::{Purpose, stream};
+pub use tree::{KernelLaw, KernelTree, LeafLaw, QuadraticConfig, RffConfig};
 pub use uniform::{Uniform, UniformLaw};
 pub use unigram::{Unigram, UnigramConfig, UnigramLaw};
 pub use vector::{cos_sin, exp_in_place};

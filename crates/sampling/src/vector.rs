@@ -73,18 +73,24 @@ pub(crate) fn narrow(from: &[f32], to: &mut [Half]) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to = Half::nearest(*from));
 }
 
-/// The sum of rows that lie side by side.
+/// The sum of rows that lie side by side, added up in 32 bits.
 ///
 /// # Shapes
 /// - rows: `[k, sum.len()]`
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
-pub(crate) fn sum_rows(rows: &[f32], sum: &mut [f32]) {
-    let (first, rest) = rows.split_at(sum.len());
-    sum.copy_from_slice(first);
-    for row in rest.chunks_exact(sum.len()) {
-        sum.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+pub(crate) fn sum_rows<T: Number>(rows: &[T], sum: &mut [T]) {
+    let width = sum.len();
+    for (block, sum) in sum.chunks_mut(SUMMED).enumerate() {
+        let mut total = [0.0; SUMMED];
+        for row in rows.chunks_exact(width) {
+            total.iter_mut().zip(&row[block * SUMMED..]).for_each(|(total, x)| *total += x.widen());
+        }
+        sum.iter_mut().zip(total).for_each(|(sum, total)| *sum = T::nearest(total));
     }
 }
+
+/// Numbers of a row that are added up at a time: two AVX-512 registers.
+const SUMMED: usize = 32;
 
 #[cfg(test)]
 mod tests {

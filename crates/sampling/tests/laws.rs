@@ -3,8 +3,8 @@
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 use rf_sampling::{
-    AnySampler, BatchRequest, ClassId, Classes, Draw, Error, Law, LeafLaw, Points, Purpose, QuadraticConfig, RffConfig,
-    RffTree, Sampler, SamplerConfig, UnigramConfig, draw_batch, draw_shared, ln_prob_batch, stream,
+    AnySampler, BatchRequest, ClassId, Classes, Draw, Error, KernelTree, Law, LeafLaw, Points, Purpose,
+    QuadraticConfig, RffConfig, Sampler, SamplerConfig, UnigramConfig, draw_batch, draw_shared, ln_prob_batch, stream,
 };
 
 const N: usize = 37;
@@ -471,7 +471,7 @@ fn a_query_that_is_not_finite_has_no_part_in_a_shared_law() {
     });
 }
 
-fn tree(config: &SamplerConfig, classes: Classes<'_>) -> RffTree {
+fn tree(config: &SamplerConfig, classes: Classes<'_>) -> KernelTree {
     match config.build(classes, &counts(), SEED).unwrap() {
         AnySampler::Tree(tree) => *tree,
         other => panic!("{other:?} is no tree"),
@@ -492,7 +492,7 @@ fn a_restored_tree_is_equal_to_the_last_bit() {
             let mut restored = tree(&config, table.classes());
             restored.restore(classes, walked.leaf_sums(), walked.next_rebuild()).unwrap();
             let query = query();
-            let probabilities = |tree: &RffTree| tree.at(&query, classes).unwrap().ln_probs(N);
+            let probabilities = |tree: &KernelTree| tree.at(&query, classes).unwrap().ln_probs(N);
             assert_eq!(probabilities(&walked), probabilities(&restored), "{name}, {}", table.name);
         }
     }

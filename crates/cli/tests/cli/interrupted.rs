@@ -18,7 +18,7 @@ fn ctrl_c_stores_the_step_and_tells_the_command_that_goes_on() {
     rig.done(&format!("train tiny.toml --run whole {LONG}"));
     for (signal, run) in [("INT", "int"), ("TERM", "term")] {
         let arguments = format!("train tiny.toml --run {run} {LONG}");
-        let child = begun(&rig, run, &arguments);
+        let child = begun(&rig, run, &arguments, "\"event\":\"evaluation\"");
         send(&child, signal);
         let output = child.wait_with_output().unwrap();
         let errors = text(&output.stderr);
@@ -41,7 +41,7 @@ fn a_second_ctrl_c_ends_at_once() {
     // A step of seconds, which the second signal need not wait for.
     let slow = "--set data.train_tokens=60000 --set train.batch_size=200 --set train.bptt=100 --set model.hidden=500 \
                 --set train.steps=2 --set loss.kind=full";
-    let child = begun(&rig, "r", &format!("train tiny.toml --run r {slow}"));
+    let child = begun(&rig, "r", &format!("train tiny.toml --run r {slow}"), "\"event\":\"start\"");
     send(&child, "INT");
     sleep(Duration::from_millis(100));
     send(&child, "INT");
@@ -51,13 +51,13 @@ fn a_second_ctrl_c_ends_at_once() {
     assert!(!errors.contains("interrupted") && !rig.folder("r").checkpoint().exists(), "{errors}");
 }
 
-/// Starts a run and waits until its journal has begun, which is after the signals have their handlers.
-fn begun(rig: &Rig, run: &str, arguments: &str) -> Child {
+/// Starts a run and waits until its journal tells of an event; its start comes after the signals have their handlers.
+fn begun(rig: &Rig, run: &str, arguments: &str, event: &str) -> Child {
     let mut command = rig.command(arguments);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let journal = rig.path(run).join("journal.jsonl");
     let began = Instant::now();
-    while !std::fs::read_to_string(&journal).is_ok_and(|text| text.contains("\n")) {
+    while !std::fs::read_to_string(&journal).is_ok_and(|text| text.contains(event)) {
         assert!(child.try_wait().unwrap().is_none(), "the run ended before it was interrupted");
         assert!(began.elapsed() < Duration::from_secs(120), "no journal after two minutes");
         sleep(Duration::from_millis(1));

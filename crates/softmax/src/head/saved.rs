@@ -18,7 +18,9 @@ impl SampledSoftmaxLoss {
         tensors.push(NamedTensor::u64("head.steps".into(), vec![self.steps]));
         if let AnySampler::Tree(tree) = &*self.sampler {
             let sums = tree.leaf_sums();
-            tensors.push(NamedTensor::f32("tree.leaf_sums".into(), vec![sums.len()], sums));
+            if !sums.is_empty() {
+                tensors.push(NamedTensor::f32("tree.leaf_sums".into(), vec![sums.len()], sums));
+            }
             tensors.push(NamedTensor::u64("tree.next_rebuild".into(), vec![tree.next_rebuild() as u64]));
         }
         tensors
@@ -42,7 +44,8 @@ impl SampledSoftmaxLoss {
         let steps = source.u64("head.steps", 1)?[0];
         // The tree comes last: it refuses before it changes anything, and after it nothing can fail.
         if let AnySampler::Tree(tree) = sampler {
-            let sums = source.f32("tree.leaf_sums", tree.leaf_sums().len())?;
+            let wanted = tree.leaf_sums().len();
+            let sums = if wanted > 0 { source.f32("tree.leaf_sums", wanted)? } else { Vec::new() };
             let next = source.u64("tree.next_rebuild", 1)?[0] as usize;
             tree.restore(classes_of(&table, &self.config), &sums, next)?;
         }

@@ -1,8 +1,8 @@
 //! What a part has to move and to compute, from what it did: the model behind `bytes_moved` and `flops`.
 //!
-//! Numbers have 4 bytes, the kept features of classes 2. A product of `d` numbers takes `2d` operations; a cosine with
+//! Numbers have 4 bytes, features of classes and their sums under the leaf law `features` 2, say `b`. A product of `d` numbers takes `2d` operations; a cosine with
 //! its sine, and an exponential, count as [`TRANSCENDENTAL`]. Every mass that a walk estimates counts with the reading of
-//! its whole sum, `4 F` bytes (`8 D` with random features), as if no two queries shared a node and no cache held one, so
+//! its whole sum, `b F` bytes, as if no two queries shared a node and no cache held one, so
 //! the bytes of a walk are an upper bound. Small arrays that stay in the caches (points, draws, edges) are left out.
 //!
 //! | part | bytes moved | operations |
@@ -10,14 +10,14 @@
 //! | features, RF-softmax | projection, queries, features: `4 (dD + Bd + 2BD)` | `B D (2d + 30)` |
 //! | features, quadratic | queries, features: `4 (Bd + BF)` | `2 B F` |
 //! | features, `exp` | table and logits: `4 (nd + Bn)` | `2 B n d` |
-//! | walk, trees | `4 F` a node mass; a class mass `2 F` (leaf law `features`) or `4 d + 8` | `2 F` a node mass; `2 F` or `2d + 30` a class mass |
+//! | walk, trees | `b F` a node mass; a class mass `2 F` (leaf law `features`) or `4 d + 8` | `2 F` a node mass; `2 F` or `2d + 30` a class mass |
 //! | walk, `exp` | logits read, masses written and read: `12 B n` | `32 B n` |
 //! | walk, exact in blocks | the table once, blocks stay in the caches: `4 n (d + 1)` | `B n (2d + 32)` |
 //! | loss, value | rows read and written: `8 d` a row | `2d + 30` a pair |
 //! | loss, with gradient | and gradients written: `12 d` a row | `6d + 30` a pair |
 //! | backward | gradients read, scaled, through the norm: `16 d` a row | `6 d` a row |
 //! | rows | copy of the old row, row, two moments, gradient: `36 d` a row | `12 d` a row |
-//! | refresh | two rows, and `20 F` a node: four sums read, one written | the features of two rows a row, `3 F` a node |
+//! | refresh | two rows, and `5 b F` a node: four sums read, one written | the features of two rows a row, `3 F` a node |
 //! | dense loss | rows gathered: `8 d` a pair | `2d + 30` a pair |
 //! | dense backward | a gradient of every row: `4 n d`, and `8 d` a pair | `4 d` a pair |
 //! | dense rows | every row, moment and gradient: `28 n d` | `12 n d` |
@@ -64,8 +64,9 @@ pub fn of_step(case: &Case, counts: &Counts) -> Costs {
         ("rows", Cost { bytes: 36.0 * d * rows, flops: 12.0 * d * rows }),
     ]);
     if let Some(width) = case.width().map(|width| width as f64) {
+        let number = case.number_bytes() as f64;
         let flops = 2.0 * rows * features_flops(case, width) + 3.0 * width * nodes;
-        costs.insert("refresh", Cost { bytes: 8.0 * d * rows + 20.0 * width * nodes, flops });
+        costs.insert("refresh", Cost { bytes: 8.0 * d * rows + 5.0 * number * width * nodes, flops });
     }
     let drawing = drawing(case, counts);
     if !drawing.is_empty() {
@@ -112,7 +113,7 @@ fn of_tree(case: &Case, counts: &Counts) -> Costs {
     let projection = rff.map_or(0.0, |config| d * config.features as f64);
     let features = Cost { bytes: 4.0 * (projection + b * d + b * width), flops: b * features_flops(case, width) };
     let walk = Cost {
-        bytes: 4.0 * width * counts.node_masses + class.bytes * counts.class_masses,
+        bytes: case.number_bytes() as f64 * width * counts.node_masses + class.bytes * counts.class_masses,
         flops: 2.0 * width * counts.node_masses + class.flops * counts.class_masses,
     };
     Costs::from([("features", features), ("walk", walk)])

@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroUsize;
 
 use burn::tensor::Device;
-use rf_sampling::{QuadraticMap, RffConfig, SamplerConfig};
+use rf_sampling::{LeafLaw, QuadraticMap, RffConfig, SamplerConfig};
 use rf_softmax::{RowOptimizer, SampledSoftmaxLoss, SampledSoftmaxLossConfig};
 
 use super::entrant::{Entrant, names};
@@ -114,9 +114,10 @@ impl Grid {
 
     /// Sizes of the sums that the trees of the grid read, in bytes; that of the published tree if there are none.
     pub fn block_bytes(&self) -> Vec<usize> {
-        let mut bytes: Vec<usize> = self.cases.iter().filter_map(Case::width).map(|width| 4 * width).collect();
+        let mut bytes: Vec<usize> =
+            self.cases.iter().filter_map(|case| Some(case.number_bytes() * case.width()?)).collect();
         if bytes.is_empty() {
-            bytes.push(8 * PUBLISHED);
+            bytes.push(4 * PUBLISHED);
         }
         bytes.sort_unstable();
         bytes.dedup();
@@ -165,6 +166,14 @@ impl Case {
                 Some(QuadraticMap::new(self.dim, config.alpha, true).width())
             }
             _ => None,
+        }
+    }
+
+    /// Bytes of a number in the sums of the tree.
+    pub fn number_bytes(&self) -> usize {
+        match self.entrant.rff() {
+            Some(config) if config.leaf_law == LeafLaw::Features => 2,
+            _ => 4,
         }
     }
 

@@ -4,11 +4,13 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{LeafLaw, RffTree};
+use super::sums::{Sums, parents, sum_up};
+use super::{KernelTree, LeafLaw};
 use crate::feature_map::Term;
+use crate::half::Half;
 use crate::memory::prefetch;
 use crate::rows::{Piece, split_rows};
-use crate::vector::{add_scaled, narrow, sum_rows};
+use crate::vector::{add_scaled, narrow};
 use crate::{ClassId, Classes, Error, Sampler, Work};
 
 /// Leaves summed anew in each refresh, in turn, so that the rounding errors of `new - old` never grow for longer than
@@ -21,9 +23,6 @@ const LEAVES_A_TASK: usize = 32;
 /// Classes of the leaves that one parallel task sums where it keeps the features of each: few enough that they are still
 /// in the cache when they are summed.
 const CLASSES_A_TASK: usize = 64;
-
-/// Nodes that one parallel task sums.
-const NODES_A_TASK: usize = 64;
 
 /// Biases count up to this size in the weights, which must stay inside the range of f32 when they are added up. Any
 /// positive weights keep `q` exact.
@@ -47,7 +46,7 @@ impl Change<'_> {
     }
 }
 
-impl RffTree {
+impl KernelTree {
     /// Sums every leaf anew. O(n d D).
     ///
     /// # Errors
@@ -98,21 +97,26 @@ impl RffTree {
 
     /// Sums of the given leaves and of all nodes above them; returns how many these are.
     fn update_sums(&mut self, leaves: &[u32], change: &Change<'_>) -> usize {
-        let leaf_rows = self.levels.leaves() * self.map.width();
+        let width = self.map.width();
+        let leaf_rows = self.levels.leaves() * width;
         let mut sums = std::mem::take(&mut self.sums);
-        match self.leaf_law {
-            LeafLaw::Features => self.sum_features(&mut sums[..leaf_rows], leaves, change),
-            LeafLaw::Gauss | LeafLaw::Exact => {
-                let pieces = split_rows(&mut sums[..leaf_rows], self.map.width(), leaves, LEAVES_A_TASK);
-                pieces.into_par_iter().for_each(|mut piece| self.sum_terms(&mut piece, change));
+        let count = match &mut sums {
+            Sums::Half(sums) => {
+                self.sum_features(&mut sums[..leaf_rows], leaves, change);
+                sum_up(&self.levels, width, sums, leaves)
             }
-        }
+            Sums::Full(sums) => {
+                let pieces = split_rows(&mut sums[..leaf_rows], width, leaves, LEAVES_A_TASK);
+                pieces.into_par_iter().for_each(|mut piece| self.sum_terms(&mut piece, change));
+                sum_up(&self.levels, width, sums, leaves)
+            }
+        };
         self.sums = sums;
-        self.update_parents(leaves)
+        count
     }
 
     /// Features of the touched classes, and the sums of their leaves from the features that are kept of all classes.
-    fn sum_features(&mut self, sums: &mut [f32], leaves: &[u32], change: &Change<'_>) {
+    fn sum_features(&mut self, sums: &mut [Half], leaves: &[u32], change: &Change<'_>) {
         let (width, leaf_size) = (self.map.width(), self.leaf_size);
         let mut features = std::mem::take(&mut self.class_features);
         let grain = CLASSES_A_TASK.div_ceil(leaf_size);
@@ -131,11 +135,12 @@ impl RffTree {
                 let (k, class, first) = touched[i];
                 narrow(phi, &mut features.row(k)[(class - first) * width..][..width]);
             });
+            let mut sum = vec![0.0; width];
             for (k, &leaf) in leaves.iter().enumerate() {
-                let (sum, weights) = (sums.row(k), &self.weights[self.classes_of(leaf as usize)]);
                 sum.fill(0.0);
-                let rows = features.row(k).chunks_exact(width).zip(weights);
-                rows.for_each(|(phi, &weight)| add_scaled(sum, weight, phi));
+                let rows = features.row(k).chunks_exact(width).zip(&self.weights[self.classes_of(leaf as usize)]);
+                rows.for_each(|(phi, &weight)| add_scaled(&mut sum, weight, phi));
+                narrow(&sum, sums.row(k));
             }
         });
         self.class_features = features;
@@ -179,29 +184,6 @@ impl RffTree {
         false
     }
 
-    /// Nodes above the given leaves, level by level: each is the sum of its children. Returns how many nodes are new,
-    /// the leaves included.
-    pub(super) fn update_parents(&mut self, leaves: &[u32]) -> usize {
-        let (levels, width) = (&self.levels, self.map.width());
-        let (mut nodes, mut count) = (leaves.to_vec(), leaves.len());
-        for level in 1..=levels.height() {
-            nodes = parents(levels, level, nodes);
-            let (below, above) = self.sums.split_at_mut(levels.start(level) * width);
-            let children = |node: u32| {
-                let rows = levels.rows(level, node as usize);
-                &below[rows.start * width..rows.end * width]
-            };
-            split_rows(above, width, &nodes, NODES_A_TASK).into_par_iter().for_each(|mut piece| {
-                for k in 0..piece.ids.len() {
-                    piece.ids.get(k + 1).iter().for_each(|&&next| prefetch(children(next)));
-                    sum_rows(children(piece.ids[k]), piece.row(k));
-                }
-            });
-            count += nodes.len();
-        }
-        count
-    }
-
     /// Weights of the given leaves and of all nodes above them.
     pub(super) fn update_masses(&mut self, leaves: &[u32]) {
         let (levels, weights) = (&self.levels, &self.weights);
@@ -219,16 +201,9 @@ impl RffTree {
     }
 }
 
-/// The nodes of a level above some of the level below; both ascending.
-fn parents(levels: &super::Levels, level: usize, mut nodes: Vec<u32>) -> Vec<u32> {
-    nodes.iter_mut().for_each(|node| *node = levels.parent(level, *node as usize) as u32);
-    nodes.dedup();
-    nodes
-}
-
 impl<'a> Change<'a> {
     /// The new row of a class and what normalises it.
-    fn row_after(&self, tree: &RffTree, class: usize) -> (&'a [f32], f32) {
+    fn row_after(&self, tree: &KernelTree, class: usize) -> (&'a [f32], f32) {
         (self.classes.embedding(class), tree.inverse_norms[class])
     }
 }
@@ -240,7 +215,7 @@ struct Scales {
 }
 
 impl Scales {
-    fn of(tree: &RffTree, ids: &[ClassId], classes: Classes<'_>) -> Result<Self, Error> {
+    fn of(tree: &KernelTree, ids: &[ClassId], classes: Classes<'_>) -> Result<Self, Error> {
         let scales = |&id: &ClassId| {
             let class = id as usize;
             classes.check(class, id)?;

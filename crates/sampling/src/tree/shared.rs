@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use rayon::prelude::*;
 
-use super::{LeafLaw, RffLaw, RffTree};
+use super::{KernelLaw, KernelTree, LeafLaw};
 use crate::{Classes, Error, Sampler, dot};
 
 /// Queries whose features one parallel task computes and adds up: fixed, so that the law does not depend on the number
@@ -17,7 +17,7 @@ struct Weighted {
     weight: f64,
 }
 
-impl RffTree {
+impl KernelTree {
     /// The law of `phi̅ = (sum_b phi(h_b) / Z_b) / (sum_b 1 / Z_b)` with `Z_b = max(phi(h_b)·S, floor · w)` at the root,
     /// at the cost of one query and O(d D) for each of the batch.
     ///
@@ -26,7 +26,7 @@ impl RffTree {
     /// floor means to `phi̅` what it means to a query. A query of `Z = 0`, which needs a floor of 0, has no part in it.
     ///
     /// Laws that score a leaf in the original space have no mean query: their mixture costs `B` times the leaves.
-    pub(super) fn shared<'a>(&'a self, queries: &[f32], classes: Classes<'a>) -> Result<RffLaw<'a>, Error> {
+    pub(super) fn shared<'a>(&'a self, queries: &[f32], classes: Classes<'a>) -> Result<KernelLaw<'a>, Error> {
         if self.leaf_law != LeafLaw::Features {
             return Err(Error::NoSharedLaw);
         }
@@ -41,7 +41,7 @@ impl RffTree {
         // With a weight of zero all features are zero, and every node falls back on the weights of its classes.
         let scale = if weight > 0.0 { 1.0 / weight } else { 0.0 };
         let features = mean.into_iter().map(|sum| (sum * scale) as f32).collect();
-        Ok(RffLaw { tree: self, query: &[], query_norm: 0.0, features: Cow::Owned(features), classes })
+        Ok(KernelLaw { tree: self, query: &[], query_norm: 0.0, features: Cow::Owned(features), classes })
     }
 
     fn weighted(&self, queries: &[f32], classes: Classes<'_>) -> Result<Weighted, Error> {
@@ -51,7 +51,7 @@ impl RffTree {
         let (width, root_mass) = (self.map.width(), self.masses[self.levels.root()]);
         let mut sum = Weighted { features: vec![0.0; width], weight: 0.0 };
         for features in self.features(queries, classes).chunks_exact(width) {
-            let mass = f64::from(dot(features, self.root_sum()).max(self.floor * root_mass));
+            let mass = f64::from(self.root_estimate(features).max(self.floor * root_mass));
             if mass > 0.0 {
                 sum.weight += 1.0 / mass;
                 sum.features.iter_mut().zip(features).for_each(|(sum, &phi)| *sum += f64::from(phi) / mass);

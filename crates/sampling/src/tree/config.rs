@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::RffTree;
+use super::KernelTree;
 use super::levels::Levels;
+use super::sums::Sums;
 use crate::feature_map::FourierMap;
 use crate::memory::Buffer;
 use crate::work::Counters;
@@ -33,7 +34,7 @@ pub struct RffConfig {
     pub nu: f32,
     /// Law inside a leaf.
     pub leaf_law: LeafLaw,
-    /// Classes in a leaf; by default 8 for `features`, 64 for the laws that score in the original space.
+    /// Classes in a leaf; by default 8 for `features`, 128 for the laws that score in the original space.
     pub leaf_size: Option<usize>,
     /// Smallest kernel estimate, as a multiple of the weight of a node's classes.
     pub floor: f32,
@@ -69,7 +70,7 @@ impl RffConfig {
     /// # Errors
     /// [`Error::BadSetting`] for a setting out of range, [`Error::TooLarge`] for a tree above `memory_gib`,
     /// [`Error::NotFinite`] for a row that is not finite.
-    pub fn build(&self, classes: Classes<'_>, counts: &[u64], seed: u64) -> Result<RffTree, Error> {
+    pub fn build(&self, classes: Classes<'_>, counts: &[u64], seed: u64) -> Result<KernelTree, Error> {
         self.check(classes.len(), counts)?;
         let tree = Tree {
             leaf_law: self.leaf_law,
@@ -86,7 +87,7 @@ impl RffConfig {
     pub fn leaf_size(&self) -> usize {
         self.leaf_size.unwrap_or(match self.leaf_law {
             LeafLaw::Features => 8,
-            LeafLaw::Gauss | LeafLaw::Exact => 64,
+            LeafLaw::Gauss | LeafLaw::Exact => 128,
         })
     }
 
@@ -117,14 +118,19 @@ pub(super) struct Tree {
 
 impl Tree {
     /// Builds the tree over `classes`, with a map of `width` features that is made once the tree is known to fit.
-    pub fn build(self, classes: Classes<'_>, width: usize, map: impl FnOnce() -> FeatureMap) -> Result<RffTree, Error> {
+    pub fn build(
+        self,
+        classes: Classes<'_>,
+        width: usize,
+        map: impl FnOnce() -> FeatureMap,
+    ) -> Result<KernelTree, Error> {
         let n = classes.len();
         let levels = Levels::new(n, self.leaf_size);
         let nodes = levels.nodes();
         // The last leaf has room for as many classes as the others.
         let kept = if self.leaf_law == LeafLaw::Features { levels.leaves() * self.leaf_size } else { 0 };
         self.check_memory(n, kept, nodes, width)?;
-        let mut tree = RffTree {
+        let mut tree = KernelTree {
             map: map(),
             leaf_law: self.leaf_law,
             leaf_size: self.leaf_size,
@@ -134,7 +140,7 @@ impl Tree {
             inverse_norms: vec![1.0; n],
             class_features: Buffer::zeros(kept * width),
             levels,
-            sums: Buffer::zeros(nodes * width),
+            sums: Sums::zeros(nodes, width, self.leaf_law == LeafLaw::Features),
             masses: vec![0.0; nodes],
             next_rebuild: 0,
             work: Counters::default(),
@@ -146,7 +152,8 @@ impl Tree {
     /// `kept` classes whose features are kept, `nodes` nodes of sums.
     fn check_memory(&self, n: usize, kept: usize, nodes: usize, width: usize) -> Result<(), Error> {
         let limit = (self.memory_gib * (1u64 << 30) as f64) as u64;
-        let tree = 4 * nodes as u64 * (width as u64 + 1) + 12 * n as u64;
+        let number = if self.leaf_law == LeafLaw::Features { 2 } else { 4 };
+        let tree = nodes as u64 * (number * width as u64 + 4) + 12 * n as u64;
         let phi = 2 * kept as u64 * width as u64;
         if phi + tree <= limit {
             return Ok(());

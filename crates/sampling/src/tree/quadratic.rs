@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::RffTree;
+use super::KernelTree;
 use super::config::{LeafLaw, Tree, bad, check_common, prior_weights};
 use crate::feature_map::QuadraticMap;
 use crate::{Classes, Error, FeatureMap};
@@ -42,7 +42,7 @@ impl QuadraticConfig {
     /// # Errors
     /// [`Error::BadSetting`] for a setting out of range, [`Error::TooLarge`] for a tree above `memory_gib`,
     /// [`Error::NotFinite`] for a row that is not finite.
-    pub fn build(&self, classes: Classes<'_>, counts: &[u64]) -> Result<RffTree, Error> {
+    pub fn build(&self, classes: Classes<'_>, counts: &[u64]) -> Result<KernelTree, Error> {
         check_common(classes.len(), counts, self.leaf_size, self.prior)?;
         if !(self.alpha > 0.0 && self.alpha.is_finite()) {
             bad("alpha", self.alpha.to_string(), "it must be positive and finite")?;

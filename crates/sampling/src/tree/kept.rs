@@ -1,6 +1,6 @@
 //! What the exclusion of some classes leaves of a law.
 
-use super::RffLaw;
+use super::KernelLaw;
 use crate::{ClassId, Work};
 
 /// The nodes above excluded classes, with what their children keep.
@@ -27,7 +27,7 @@ struct KeptNode {
 
 impl Kept {
     /// `None` if the law gives all its probability to excluded classes.
-    pub fn new(law: &RffLaw<'_>, excluded: &[ClassId]) -> Option<Self> {
+    pub fn new(law: &KernelLaw<'_>, excluded: &[ClassId]) -> Option<Self> {
         let levels = &law.tree.levels;
         let mut kept = Self::default();
         let mut masses = Vec::new();

@@ -2,43 +2,43 @@
 
 use std::ops::Range;
 
-use super::{LeafLaw, RffLaw};
+use super::{KernelLaw, LeafLaw};
 use crate::half::Half;
 use crate::linalg::all_dots;
 use crate::memory::prefetch;
 use crate::vector::exp_in_place;
 
-/// The children of a node: feature sums or class rows, or features of classes; and how far apart they begin.
+/// The children of a node: feature sums, features of classes or class rows; and how far apart they begin.
 pub(super) enum Children<'t> {
-    Sums(&'t [f32], usize),
-    Features(&'t [Half], usize),
+    Full(&'t [f32], usize),
+    Half(&'t [Half], usize),
 }
 
 impl Children<'_> {
     pub fn count(&self) -> usize {
         match self {
-            Self::Sums(rows, stride) => rows.len() / stride,
-            Self::Features(rows, stride) => rows.len() / stride,
+            Self::Full(rows, stride) => rows.len() / stride,
+            Self::Half(rows, stride) => rows.len() / stride,
         }
     }
 
     /// Products with some operands, `[operands, children]`.
     pub fn products(&self, operands: &[&[f32]], out: &mut [f32]) {
         match self {
-            Self::Sums(rows, stride) => all_dots(operands, rows, *stride, out),
-            Self::Features(rows, stride) => all_dots(operands, rows, *stride, out),
+            Self::Full(rows, stride) => all_dots(operands, rows, *stride, out),
+            Self::Half(rows, stride) => all_dots(operands, rows, *stride, out),
         }
     }
 
     fn prefetch(&self) {
         match self {
-            Self::Sums(rows, _) => prefetch(rows),
-            Self::Features(rows, _) => prefetch(rows),
+            Self::Full(rows, _) => prefetch(rows),
+            Self::Half(rows, _) => prefetch(rows),
         }
     }
 }
 
-impl<'a> RffLaw<'a> {
+impl<'a> KernelLaw<'a> {
     /// Masses of the children of a node (of the classes of a leaf, at level 0), in no particular unit, and their sum,
     /// which is positive.
     pub(super) fn masses(&self, level: usize, node: usize, masses: &mut Vec<f32>) -> f64 {
@@ -57,14 +57,14 @@ impl<'a> RffLaw<'a> {
         let (tree, width) = (self.tree, self.tree.map.width());
         if level > 0 {
             let rows = tree.levels.rows(level, node);
-            return Children::Sums(&tree.sums[rows.start * width..rows.end * width], width);
+            return tree.sums.rows(rows, width);
         }
         let classes = tree.classes_of(node);
         if tree.leaf_law == LeafLaw::Features {
-            return Children::Features(&tree.class_features[classes.start * width..classes.end * width], width);
+            return Children::Half(&tree.class_features[classes.start * width..classes.end * width], width);
         }
         let width = self.classes.width();
-        Children::Sums(&self.classes.rows()[classes.start * width..classes.end * width], width)
+        Children::Full(&self.classes.rows()[classes.start * width..classes.end * width], width)
     }
 
     /// Asks for what the masses of a node's children are computed from.

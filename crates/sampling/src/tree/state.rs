@@ -1,13 +1,17 @@
 //! What a checkpoint keeps of the tree, so that a resumed run is equal to the last bit.
 
-use super::RffTree;
+use super::KernelTree;
+use super::sums::{self, Sums};
 use crate::{Classes, Error};
 
-impl RffTree {
-    /// Sums of the leaves, `[L, F]`: with the class table, all that cannot be computed again to the last bit, since they
-    /// grow by `new - old`.
+impl KernelTree {
+    /// Sums of the leaves, `[L, F]`, where they grow by `new - old`: with the class table, all that cannot be computed
+    /// again to the last bit. Empty under the leaf law `features`, which sums a touched leaf anew.
     pub fn leaf_sums(&self) -> &[f32] {
-        &self.sums[..self.levels.leaves() * self.map.width()]
+        match &self.sums {
+            Sums::Full(sums) => &sums[..self.levels.leaves() * self.map.width()],
+            Sums::Half(_) => &[],
+        }
     }
 
     /// The leaf that the next refresh sums anew.
@@ -26,9 +30,11 @@ impl RffTree {
             return Err(Error::WrongState { wanted, found: leaf_sums.len() });
         }
         self.rebuild(classes)?;
-        self.sums[..wanted].copy_from_slice(leaf_sums);
-        let leaves: Vec<u32> = (0..self.levels.leaves() as u32).collect();
-        self.update_parents(&leaves);
+        if let Sums::Full(sums) = &mut self.sums {
+            sums[..wanted].copy_from_slice(leaf_sums);
+            let leaves: Vec<u32> = (0..self.levels.leaves() as u32).collect();
+            sums::sum_up(&self.levels, self.map.width(), sums, &leaves);
+        }
         self.next_rebuild = next_rebuild;
         Ok(())
     }

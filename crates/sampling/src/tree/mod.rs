@@ -1,6 +1,6 @@
-//! RF-softmax: draws in proportion to a kernel estimate of the softmax, through a tree of feature sums.
+//! Kernel samplers: draws in proportion to a kernel estimate of the softmax, through a tree of feature sums.
 //!
-//! The method is that of Rawat et al. 2019 (arXiv 1907.10747) over the tree of Blanc & Rendle 2018 (arXiv 1712.00527,
+//! RF-softmax is the method of Rawat et al. 2019 (arXiv 1907.10747) over the tree of Blanc & Rendle 2018 (arXiv 1712.00527,
 //! section 3.2). Every node keeps `S(C) = sum of w_i phi(c_i)` over its classes; a child is chosen in proportion to
 //! `phi(h) · S(child)`; the tree stops at leaves of many classes, which one of three [leaf laws](LeafLaw) shares out.
 //! Nodes have four children, where the papers have two: see `levels`.
@@ -21,11 +21,12 @@ mod quadratic;
 mod refresh;
 mod shared;
 mod state;
+mod sums;
 mod walk;
 
 pub use config::{LeafLaw, RffConfig};
 pub use quadratic::QuadraticConfig;
-pub use walk::RffLaw;
+pub use walk::KernelLaw;
 
 use std::borrow::Cow;
 
@@ -34,6 +35,7 @@ use crate::memory::Buffer;
 use crate::work::Counters;
 use crate::{Block, ClassId, Classes, Draw, Error, FeatureMap, MIN_NORM, Sampler, Task, Work, dot};
 use levels::Levels;
+use sums::Sums;
 use walk::{Walker, walk};
 
 /// A kernel sampler through a tree of feature sums. [`RffConfig::build`] makes the RF-softmax sampler,
@@ -41,9 +43,9 @@ use walk::{Walker, walk};
 ///
 /// With `L = n / leaf_size` leaves and `F` features (`2D` for RF-softmax): a draw costs O(F log L) and the scoring of one
 /// leaf, shared by all the draws of a query that pass the same nodes; a refresh O(dD + F log L) a touched row; memory
-/// `16/3 L F` bytes and `8 n`, and `2 n F` more for [`LeafLaw::Features`].
+/// `16/3 L F` bytes and `8 n`; for [`LeafLaw::Features`], which keeps numbers of 16 bits, `8/3 L F`, `8 n` and `2 n F`.
 #[derive(Clone, Debug)]
-pub struct RffTree {
+pub struct KernelTree {
     map: FeatureMap,
     leaf_law: LeafLaw,
     leaf_size: usize,
@@ -57,8 +59,8 @@ pub struct RffTree {
     /// `phi` of every class, `[L leaf_size, F]`, for the leaf law `features` only.
     class_features: Buffer<Half>,
     levels: Levels,
-    /// Sums of all nodes, `[nodes, F]`, in the order of `levels`: leaves first.
-    sums: Buffer,
+    /// Sums of all nodes, in the order of `levels`: leaves first.
+    sums: Sums,
     /// `w(C)` of the same nodes.
     masses: Vec<f32>,
     /// The next leaf to be summed anew.
@@ -66,7 +68,7 @@ pub struct RffTree {
     work: Counters,
 }
 
-impl RffTree {
+impl KernelTree {
     /// Number of classes.
     pub fn len(&self) -> usize {
         self.weights.len()
@@ -88,17 +90,20 @@ impl RffTree {
 
     /// Whether the masses of a query are finite. Directions always have finite ones; a raw query need not.
     fn takes(&self, query: &[f32], features: &[f32]) -> bool {
-        dot(query, query).is_finite() && (self.map.takes_directions() || dot(features, self.root_sum()).is_finite())
+        dot(query, query).is_finite() && (self.map.takes_directions() || self.root_estimate(features).is_finite())
     }
 
-    /// Sum over all classes.
-    fn root_sum(&self) -> &[f32] {
-        &self.sums[self.levels.root() * self.map.width()..]
+    /// The kernel estimate of all classes together.
+    fn root_estimate(&self, features: &[f32]) -> f32 {
+        let root = self.levels.root();
+        let mut estimate = [0.0];
+        self.sums.rows(root..root + 1, self.map.width()).products(&[features], &mut estimate);
+        estimate[0]
     }
 }
 
-impl Sampler for RffTree {
-    type Law<'a> = RffLaw<'a>;
+impl Sampler for KernelTree {
+    type Law<'a> = KernelLaw<'a>;
 
     fn features(&self, queries: &[f32], classes: Classes<'_>) -> Vec<f32> {
         let d = classes.dim();
@@ -114,15 +119,15 @@ impl Sampler for RffTree {
         query: &'a [f32],
         features: Cow<'a, [f32]>,
         classes: Classes<'a>,
-    ) -> Result<RffLaw<'a>, Error> {
+    ) -> Result<KernelLaw<'a>, Error> {
         if self.takes(query, &features) {
-            Ok(RffLaw { tree: self, query, query_norm: self.scale_of(query), features, classes })
+            Ok(KernelLaw { tree: self, query, query_norm: self.scale_of(query), features, classes })
         } else {
             Err(Error::BadQuery)
         }
     }
 
-    fn shared_law<'a>(&'a self, queries: &[f32], classes: Classes<'a>) -> Result<RffLaw<'a>, Error> {
+    fn shared_law<'a>(&'a self, queries: &[f32], classes: Classes<'a>) -> Result<KernelLaw<'a>, Error> {
         self.shared(queries, classes)
     }
 
@@ -131,7 +136,7 @@ impl Sampler for RffTree {
             let (query, features) = block.query(task);
             self.law(query, Cow::Borrowed(features), block.classes)
         };
-        let laws: Vec<RffLaw<'_>> = block.tasks.iter().map(law).collect::<Result<_, _>>()?;
+        let laws: Vec<KernelLaw<'_>> = block.tasks.iter().map(law).collect::<Result<_, _>>()?;
         let walker = |(law, task)| {
             let task: &Task<'_> = task;
             Walker::new(law, &task.points, task.excluded)
@@ -149,8 +154,9 @@ impl Sampler for RffTree {
     }
 
     fn bytes(&self) -> usize {
-        let floats = [&*self.sums, &self.weights, &self.inverse_norms, &self.masses, &self.prior];
-        floats.iter().map(|kept| size_of_val(*kept)).sum::<usize>()
+        let floats = [&self.weights, &self.inverse_norms, &self.masses, &self.prior];
+        floats.iter().map(|kept| size_of_val(kept.as_slice())).sum::<usize>()
+            + self.sums.bytes()
             + size_of_val(&*self.class_features)
             + self.map.bytes()
     }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use rand::Rng;
 use rand::distr::Distribution;
 
-use super::RffTree;
+use super::KernelTree;
 use super::kept::Kept;
 use super::levels::FAN_OUT;
 use crate::draw::{Span, sample_one, share_out};
@@ -14,8 +14,8 @@ use crate::{ClassId, Classes, Draw, Error, Law, Work};
 
 /// The RF-softmax law of one query.
 #[derive(Clone, Debug)]
-pub struct RffLaw<'a> {
-    pub(super) tree: &'a RffTree,
+pub struct KernelLaw<'a> {
+    pub(super) tree: &'a KernelTree,
     pub(super) query: &'a [f32],
     /// `1 / |query|`.
     pub(super) query_norm: f32,
@@ -24,13 +24,13 @@ pub struct RffLaw<'a> {
     pub(super) classes: Classes<'a>,
 }
 
-impl Distribution<ClassId> for RffLaw<'_> {
+impl Distribution<ClassId> for KernelLaw<'_> {
     fn sample<R: Rng + ?Sized>(&self, rng: &mut R) -> ClassId {
         sample_one(self, rng)
     }
 }
 
-impl Law for RffLaw<'_> {
+impl Law for KernelLaw<'_> {
     fn ln_prob(&self, class: ClassId) -> f32 {
         let levels = &self.tree.levels;
         // The child on the path below each level, from the class itself up.
@@ -71,13 +71,13 @@ impl Law for RffLaw<'_> {
 
 /// A query on its way down the tree.
 pub(super) struct Walker<'w, 'a> {
-    law: &'w RffLaw<'a>,
+    law: &'w KernelLaw<'a>,
     kept: Kept,
     points: &'w [f64],
 }
 
 impl<'w, 'a> Walker<'w, 'a> {
-    pub(super) fn new(law: &'w RffLaw<'a>, points: &'w [f64], excluded: &[ClassId]) -> Result<Self, Error> {
+    pub(super) fn new(law: &'w KernelLaw<'a>, points: &'w [f64], excluded: &[ClassId]) -> Result<Self, Error> {
         Ok(Self { law, kept: Kept::new(law, excluded).ok_or(Error::NothingLeft)?, points })
     }
 }
@@ -93,7 +93,7 @@ struct Visit {
 
 /// Takes walkers over the same tree down together, level by level: each node is read from memory once for all of them.
 /// Returns what each drew.
-pub(super) fn walk(tree: &RffTree, walkers: &[Walker<'_, '_>]) -> Vec<Vec<Draw>> {
+pub(super) fn walk(tree: &KernelTree, walkers: &[Walker<'_, '_>]) -> Vec<Vec<Draw>> {
     let start = |(walker, at): (usize, &Walker<'_, '_>)| {
         let points = 0..at.points.len() as u32;
         Visit { walker: walker as u32, node: 0, points, span: Span::WHOLE }
