@@ -18,11 +18,20 @@ pub fn choose(choice: DeviceChoice) -> anyhow::Result<Device> {
     }
 }
 
-/// Limits the threads of this process to those of `--threads`, where given.
-pub fn limit_threads(threads: Option<NonZeroUsize>) -> anyhow::Result<()> {
-    let Some(threads) = threads else { return Ok(()) };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get());
-    pool.build_global().with_context(|| format!("cannot start {threads} threads"))
+/// Bytes of stack of a thread that computes, as many as the main thread of a program usually has.
+const STACK: usize = 8 << 20;
+
+/// Does the work of a command on the threads of `--threads`, or one for each core.
+///
+/// The work runs on one of them. A thread of another kind would have to hand every parallel loop over and sleep until it
+/// is done: two switches of context, more than the draws of a small batch take.
+pub fn on_threads(
+    threads: Option<NonZeroUsize>,
+    work: impl FnOnce() -> anyhow::Result<()> + Send,
+) -> anyhow::Result<()> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.map_or(0, NonZeroUsize::get)).stack_size(STACK);
+    pool.build_global().context("cannot start the threads to compute with")?;
+    rayon::scope(|_| work())
 }
 
 // burn deprecates ndarray in favour of flex; the feature stays for those who compare with it.

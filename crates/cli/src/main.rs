@@ -38,23 +38,18 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> anyhow::Result<()> {
     match &args.command {
-        Command::Train(args) => {
-            device::limit_threads(args.threads)?;
+        Command::Train(args) => device::on_threads(args.threads, || {
             let device = device::choose(args.device)?;
             let plan = plan::Plan::new(experiment::Experiment::load(&args.config, &args.set)?)?;
             let folder = runs::open_for_training(args, &plan)?;
             commands::train::run(&plan, &folder, &device, args.resume)
-        }
-        Command::Eval(args) => {
-            device::limit_threads(args.threads)?;
+        }),
+        Command::Eval(args) => device::on_threads(args.threads, || {
             let device = device::choose(args.device)?;
             let (plan, folder) = runs::open_for_reading(&args.run)?;
             commands::eval::run(&plan, &folder, &device, args)
-        }
-        Command::Bench(args) => {
-            device::limit_threads(args.threads)?;
-            commands::bench::run(args)
-        }
+        }),
+        Command::Bench(args) => device::on_threads(args.threads, || commands::bench::run(args)),
         Command::Data(DataCommand::List(args)) => commands::data::list::run(args),
         Command::Data(DataCommand::Fetch(args)) => commands::data::fetch::run(args),
         Command::Data(DataCommand::Stats(args)) => commands::data::stats::run(args),

@@ -73,9 +73,9 @@ fn the_row_named_rff_is_the_published_setting() {
     assert_eq!((&rff["features"], &settings["nu"], &settings["prior"]), (&1024.into(), &4.0.into(), &0.0.into()));
     assert_eq!((&settings["leaf_law"], &gauss["settings"]["leaf_law"]), (&"features".into(), &"gauss".into()));
     assert_eq!(settings["floor"], 0.003);
-    // 1,024 frequencies of 4 components; 8 bytes for each frequency of a sum, of 7 leaves, 2 nodes and the root; 4 for
-    // each frequency of phi, with room for 8 classes in every leaf.
-    let wanted = 4 * 4 * 1024 + 8 * 1024 * (7 + 2 + 1) + 4 * 1024 * 7 * 8;
+    // 1,024 frequencies of 4 components; 4 bytes for each frequency of a sum, of 7 leaves, 2 nodes and the root, and of
+    // phi, with room for 8 classes in every leaf.
+    let wanted = 4 * 4 * 1024 + 4 * 1024 * (7 + 2 + 1) + 4 * 1024 * 7 * 8;
     assert!((wanted..wanted + 2_000).contains(&rff["bytes"].as_u64().unwrap()), "{rff}");
 }
 
