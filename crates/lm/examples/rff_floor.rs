@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (kl, chi) = mean(&SamplerConfig::Uniform {}.build(classes, &[], 1)?)?;
     println!("| proposal | KL | chi-squared |\n|---|--:|--:|\n| uniform | {kl:.3} | {chi:.3e} |");
     for (leaf_law, leaf_size) in
-        [(LeafLaw::Features, 1), (LeafLaw::Features, 8), (LeafLaw::Gauss, 64), (LeafLaw::Exact, 64)]
+        [(LeafLaw::Features, 1), (LeafLaw::Features, 8), (LeafLaw::Gauss, 128), (LeafLaw::Exact, 128)]
     {
         for floor in [0.0, 3.4e-4, 1e-3, 3e-3, 0.01, 0.02, 0.05, 0.1, 0.2] {
             let config = RffConfig { leaf_law, leaf_size: Some(leaf_size), floor, ..Default::default() };

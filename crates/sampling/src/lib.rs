@@ -11,7 +11,7 @@
 //! | [`LogUniform`] | O(m) | none | `8 n` bytes | near the unigram law's where counts follow Zipf's law |
 //! | [`Unigram`] | O(m) on average | none | `28 n` bytes | smaller: knows frequencies, not the query |
 //! | [`KernelTree`], quadratic kernel | O(d² + m (d² log L + d leaf)), paths shared | O(d² log L) | `8/3 L d²` bytes | far tails heavier than the softmax's; the absolute softmax suits it |
-//! | [`KernelTree`], RF-softmax | O(dD + m (D log L + leaf)), paths shared | O(dD + D log L) | `32/3 L D` bytes, `features` `4 n D` more | falls with D |
+//! | [`KernelTree`], RF-softmax | O(dD + m (D log L + leaf)), paths shared | O(dD + D log L) | `32/3 L D` bytes; `features` `16/3 L D` and `4 n D` | falls with D |
 //! | [`ExactSoftmax`] | O(nd + m) | none | none | none |
 //!
 //! Queries draw for themselves ([`draw_batch`]), or a batch draws once for all of them ([`draw_shared`]) from a law of
