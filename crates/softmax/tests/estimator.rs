@@ -1,22 +1,14 @@
 //! What makes the sampled loss an estimate of the full one.
 
+mod common;
+
 use burn::tensor::{Device, Tensor, TensorData};
-use rand_distr::{Distribution, StandardNormal};
-use rf_sampling::{Purpose, stream};
 use rf_softmax::{
     Error, Estimator, LeafLaw, LossKind, RffConfig, SampledSoftmaxLoss, SampledSoftmaxLossConfig, SamplerConfig,
     SoftmaxOutput, to_vec,
 };
 
-const N: usize = 40;
-const D: usize = 8;
-const B: usize = 6;
-const TARGETS: [u32; B] = [3, 17, 0, 39, 3, 8];
-
-fn normals(count: usize, place: u64) -> Vec<f32> {
-    let mut rng = stream(1, Purpose::Init, 9, place);
-    (0..count).map(|_| StandardNormal.sample(&mut rng)).collect()
-}
+use common::{B, D, N, TARGETS, normals};
 
 fn config(sampler: SamplerConfig, draws: usize) -> SampledSoftmaxLossConfig {
     SampledSoftmaxLossConfig::new(N, D)

@@ -1,23 +1,16 @@
 //! Draws that a batch shares: the estimate, its gradient, and that it is the loss of lists repeated for every query.
 
+mod common;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
-use rand_distr::{Distribution, StandardNormal};
 use rf_sampling::{Purpose, stream};
 use rf_softmax::{
     Candidates, Error, Estimator, IGNORED, LeafLaw, LossConfig, LossKind, Points, RffConfig, SampledSoftmaxLoss,
     SampledSoftmaxLossConfig, SamplerConfig, Sharing, SoftmaxOutput, to_vec,
 };
 
-const N: usize = 40;
-const D: usize = 8;
-const B: usize = 6;
-const TARGETS: [u32; B] = [3, 17, 0, 39, 3, 8];
-
-fn normals(count: usize, place: u64) -> Vec<f32> {
-    let mut rng = stream(1, Purpose::Init, 9, place);
-    (0..count).map(|_| StandardNormal.sample(&mut rng)).collect()
-}
+use common::{B, D, N, TARGETS, normals};
 
 fn device() -> Device {
     Device::flex().autodiff()
