@@ -176,19 +176,20 @@ pub fn draw_shared<'a, S: Sampler>(
     Ok((draws, law))
 }
 
-/// `ln q(class | h)` of one class for each query of a batch, in parallel over queries; `asked(b) = None` gives 0.
+/// `ln q(class | h)` of the classes that `asked` names for each query of a batch, one query after the other, in parallel
+/// over queries.
 ///
 /// # Shapes
 /// - queries: `[B, d]`
-/// - output: `[B]`
+/// - output: as many as are asked for
 ///
 /// # Errors
 /// [`Error::BadQuery`] if a query is not finite.
-pub fn ln_prob_batch<S: Sampler>(
+pub fn ln_prob_batch<'c, S: Sampler>(
     sampler: &S,
     classes: Classes<'_>,
     queries: &[f32],
-    asked: impl Fn(usize) -> Option<ClassId> + Sync,
+    asked: impl Fn(usize) -> &'c [ClassId] + Sync,
 ) -> Result<Vec<f32>, Error> {
     let dim = classes.dim();
     let size = queries_a_block(queries.len() / dim);
@@ -196,12 +197,13 @@ pub fn ln_prob_batch<S: Sampler>(
         let features = sampler.features(queries, classes);
         let (first, count) = (number * size, queries.len() / dim);
         let width = features.len() / count;
-        let ln_prob = |place: usize| {
-            let Some(class) = asked(first + place) else { return Ok(0.0) };
+        let mut ln_probs = Vec::new();
+        for place in (0..count).filter(|place| !asked(first + place).is_empty()) {
             let features = Cow::Borrowed(&features[place * width..][..width]);
-            Ok(sampler.law(&queries[place * dim..][..dim], features, classes)?.ln_prob(class))
-        };
-        (0..count).map(ln_prob).collect()
+            let law = sampler.law(&queries[place * dim..][..dim], features, classes)?;
+            ln_probs.extend(asked(first + place).iter().map(|&class| law.ln_prob(class)));
+        }
+        Ok(ln_probs)
     };
     let blocks: Result<Vec<Vec<f32>>, Error> = queries.par_chunks(size * dim).enumerate().map(block).collect();
     Ok(blocks?.concat())

@@ -22,6 +22,8 @@ pub enum Purpose {
     Order = 5,
     /// Generated data.
     Data = 6,
+    /// Which true class of a query with several is the target.
+    Labels = 7,
 }
 
 /// Generator for `place` (a query, a layer, a row) at `step` of the stream `purpose` under `seed`.

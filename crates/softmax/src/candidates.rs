@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use rf_sampling::{ClassId, Draw, IGNORED};
+use rf_sampling::{ClassId, Draw};
+
+use crate::Labels;
 
 /// Candidates of a batch of `B` queries: for each query a list of classes and the logarithm of how often each was
 /// expected to be drawn. Either every query has a list of its own, or all share one.
@@ -19,7 +21,7 @@ use rf_sampling::{ClassId, Draw, IGNORED};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidates {
     pub(crate) lists: Lists,
-    /// `ln` expected count of each target; empty if targets are not corrected.
+    /// `ln` expected count of each true class; empty if these are not corrected.
     pub(crate) target_ln_expected: Vec<f32>,
 }
 
@@ -47,8 +49,8 @@ pub(crate) struct SharedList {
     pub ids: Vec<ClassId>,
     /// As in [`QueryLists`].
     pub ln_expected: Vec<f32>,
-    /// The class that each query leaves out, `[B]`; empty if none does.
-    pub left_out: Vec<ClassId>,
+    /// The classes that each query leaves out, if any.
+    pub left_out: Option<Labels>,
 }
 
 impl Candidates {
@@ -78,7 +80,7 @@ impl Candidates {
         assert_eq!(ids.len(), ln_expected.len(), "as many expected counts as ids");
         assert!(batch > 0, "no queries");
         let (ids, ln_expected) = (ids.to_vec(), ln_expected.to_vec());
-        Self::new(Lists::Shared(SharedList { batch, ids, ln_expected, left_out: Vec::new() }))
+        Self::new(Lists::Shared(SharedList { batch, ids, ln_expected, left_out: None }))
     }
 
     fn new(lists: Lists) -> Self {
@@ -102,18 +104,15 @@ impl Candidates {
     pub fn from_shared_draws(batch: usize, draws: &[Draw], m: usize) -> Self {
         let ids: Vec<ClassId> = draws.iter().map(|draw| draw.class).collect();
         let ln_expected: Vec<f32> = draws.iter().map(|draw| ln_expected(draw, m)).collect();
-        Self::new(Lists::Shared(SharedList { batch, ids, ln_expected, left_out: Vec::new() }))
+        Self::new(Lists::Shared(SharedList { batch, ids, ln_expected, left_out: None }))
     }
 
-    /// Corrects the targets too (the estimator `both-corrected`).
+    /// Corrects the true classes too (the estimator `both-corrected`).
     ///
     /// # Shapes
-    /// - ln_expected: `[B]`
-    ///
-    /// # Panics
-    /// If there is not one number for each query.
+    /// - ln_expected: one number for each true class of the batch that the loss has a term for, one query after the
+    ///   other: with one target each `[B]`, ignored ones left out
     pub fn with_target_correction(mut self, ln_expected: &[f32]) -> Self {
-        assert_eq!(ln_expected.len(), self.len(), "one expected count for each query");
         self.target_ln_expected = ln_expected.to_vec();
         self
     }
@@ -127,11 +126,19 @@ impl Candidates {
     ///
     /// # Panics
     /// If there is not one target for each query.
-    pub fn without_hits(mut self, targets: &[ClassId]) -> Self {
-        assert_eq!(targets.len(), self.len(), "one target for each query");
+    pub fn without_hits(self, targets: &[ClassId]) -> Self {
+        self.without_labels(&Labels::one_each(targets))
+    }
+
+    /// Leaves out candidates that are no negatives of the query: its true classes, and those it leaves out.
+    ///
+    /// # Panics
+    /// If there are not as many queries.
+    pub fn without_labels(mut self, labels: &Labels) -> Self {
+        assert_eq!(labels.len(), self.len(), "true classes for each query");
         match &mut self.lists {
-            Lists::PerQuery(lists) => *lists = lists.without_hits(targets),
-            Lists::Shared(list) => list.left_out = targets.to_vec(),
+            Lists::PerQuery(lists) => *lists = lists.without(labels),
+            Lists::Shared(list) => list.left_out = Some(labels.clone()),
         }
         self
     }
@@ -154,11 +161,11 @@ impl Candidates {
         let (ids, ln_expected, left_out) = match &self.lists {
             Lists::PerQuery(lists) => {
                 let range = lists.range(query);
-                (&lists.ids[range.clone()], &lists.ln_expected[range], IGNORED)
+                (&lists.ids[range.clone()], &lists.ln_expected[range], &[][..])
             }
             Lists::Shared(list) => (&list.ids[..], &list.ln_expected[..], list.left_out(query)),
         };
-        ids.iter().copied().zip(ln_expected.iter().copied()).filter(move |(id, _)| *id != left_out)
+        ids.iter().copied().zip(ln_expected.iter().copied()).filter(move |(id, _)| !left_out.contains(id))
     }
 }
 
@@ -171,10 +178,11 @@ impl QueryLists {
         self.offsets[query]..self.offsets[query + 1]
     }
 
-    fn without_hits(&self, targets: &[ClassId]) -> Self {
+    fn without(&self, labels: &Labels) -> Self {
         let mut kept = Self { offsets: vec![0], ids: Vec::new(), ln_expected: Vec::new() };
-        for (query, &target) in targets.iter().enumerate() {
-            for at in self.range(query).filter(|&at| self.ids[at] != target) {
+        for query in 0..labels.len() {
+            let left_out = labels.excluded(query);
+            for at in self.range(query).filter(|&at| left_out.binary_search(&self.ids[at]).is_err()) {
                 kept.ids.push(self.ids[at]);
                 kept.ln_expected.push(self.ln_expected[at]);
             }
@@ -185,9 +193,9 @@ impl QueryLists {
 }
 
 impl SharedList {
-    /// The class that a query leaves out; [`IGNORED`], which is no candidate, for none.
-    pub fn left_out(&self, query: usize) -> ClassId {
-        self.left_out.get(query).copied().unwrap_or(IGNORED)
+    /// The classes that a query leaves out.
+    pub fn left_out(&self, query: usize) -> &[ClassId] {
+        self.left_out.as_ref().map_or(&[], |labels| labels.excluded(query))
     }
 }
 
@@ -198,6 +206,7 @@ fn ln_expected(draw: &Draw, m: usize) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::IGNORED;
 
     #[test]
     fn every_copy_of_a_hit_is_left_out() {

@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use rf_sampling::{Points, SamplerConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, RowInit, RowOptimizer, SampledSoftmaxLoss};
+use crate::{Error, OtherLabels, Reduction, RowInit, RowOptimizer, SampledSoftmaxLoss};
 
 /// Which loss the class table is trained with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +57,10 @@ pub struct LossConfig {
     pub sharing: Sharing,
     /// How the points of the draws are chosen.
     pub points: Points,
+    /// What a query with several true classes is trained for. Its true classes are never among its negatives.
+    pub reduction: Reduction,
+    /// What the other true classes of a query are to the term of one of them.
+    pub other_labels: OtherLabels,
     /// Whether queries and class embeddings are divided by their norm.
     pub normalized: bool,
     /// Inverse temperature: `o_i = tau h·c_i + b_i`.
@@ -81,6 +85,8 @@ impl Default for LossConfig {
             draws: 100,
             sharing: Sharing::Query,
             points: Points::Independent,
+            reduction: Reduction::default(),
+            other_labels: OtherLabels::default(),
             normalized: true,
             // 1 / sqrt(tau) = 0.3, the papers' choice.
             tau: 100.0 / 9.0,

@@ -15,8 +15,13 @@ use rf_sampling::{AnySampler, ClassId, Classes, Sampler};
 use crate::candidates::Lists;
 use crate::config::LossKind;
 use crate::host_op::{Pullback, host_op, to_vec};
-use crate::loss::{ClassRows, Layout, LossValue, Score, SharedLayout, full_softmax, sampled_softmax, shared_softmax};
-use crate::{Candidates, Error, IGNORED, LossConfig, RowGradients, RowTable, SampledSoftmaxLossConfig, normalize_rows};
+use crate::labels::Terms;
+use crate::loss::{
+    ClassRows, FullTargets, Layout, LossValue, Score, SharedLayout, full_softmax, sampled_softmax, shared_softmax,
+};
+use crate::{
+    Candidates, Error, IGNORED, Labels, LossConfig, RowGradients, RowTable, SampledSoftmaxLossConfig, normalize_rows,
+};
 
 /// A softmax over many classes, trained from a few of them at a time.
 ///
@@ -44,12 +49,12 @@ pub struct SampledSoftmaxLoss {
 /// What a forward pass gives.
 #[derive(Clone, Debug)]
 pub struct SoftmaxOutput {
-    /// Mean over the queries with a target, in nats, `[1]`. For a sampled loss an estimate: never report it as
+    /// Mean over the queries with a true class, in nats, `[1]`. For a sampled loss an estimate: never report it as
     /// perplexity.
     pub loss: Tensor<1>,
     /// The same as a number.
     pub mean: f64,
-    /// Loss of each query, in nats, `[B]`; 0 for ignored queries.
+    /// Loss of each query, in nats, `[B]`; 0 for queries without a true class.
     pub nll: Vec<f32>,
     /// Distinct classes that the loss touched, ascending.
     pub classes: Vec<ClassId>,
@@ -153,13 +158,25 @@ impl SampledSoftmaxLoss {
     /// # Panics
     /// If the shapes do not agree.
     pub fn forward_ids(&self, h: Tensor<2>, targets: &[ClassId]) -> Result<SoftmaxOutput, Error> {
-        self.check_targets(&h, targets)?;
+        self.forward_labels(h, &Labels::one_each(targets))
+    }
+
+    /// The loss of a batch whose queries have any number of true classes; [`LossConfig::reduction`] tells how they count.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    ///
+    /// # Panics
+    /// If the shapes do not agree.
+    pub fn forward_labels(&self, h: Tensor<2>, labels: &Labels) -> Result<SoftmaxOutput, Error> {
+        self.check_labels(&h, labels)?;
         let (queries, ln_tau) = self.queries(h)?;
+        let terms = self.terms(labels);
         match self.config.kind {
-            LossKind::Full => self.full(queries, ln_tau, targets),
+            LossKind::Full => self.full(queries, ln_tau, labels, &terms),
             LossKind::Sampled => {
-                let candidates = self.draw(&to_vec(queries.clone()), targets)?;
-                self.sampled(queries, ln_tau, targets, candidates)
+                let candidates = self.draw_terms(&to_vec(queries.clone()), labels, &terms)?;
+                self.sampled(queries, ln_tau, terms, candidates)
             }
         }
     }
@@ -178,9 +195,10 @@ impl SampledSoftmaxLoss {
         candidates: Candidates,
     ) -> Result<SoftmaxOutput, Error> {
         assert_eq!(candidates.len(), targets.len(), "candidates for {} queries", candidates.len());
-        self.check_targets(&h, targets)?;
+        let labels = Labels::one_each(targets);
+        self.check_labels(&h, &labels)?;
         let (queries, ln_tau) = self.queries(h)?;
-        self.sampled(queries, ln_tau, targets, candidates)
+        self.sampled(queries, ln_tau, self.terms(&labels), candidates)
     }
 
     /// Moves the gradients of the touched rows out of `grads`.
@@ -217,8 +235,20 @@ impl SampledSoftmaxLoss {
         Ok(self.queries(h)?.0)
     }
 
-    fn full(&self, queries: Tensor<2>, ln_tau: Tensor<2>, targets: &[ClassId]) -> Result<SoftmaxOutput, Error> {
+    /// What the queries are scored for in the step to come.
+    fn terms(&self, labels: &Labels) -> Terms {
+        labels.terms(self.config.reduction, self.config.other_labels, self.seed, self.steps)
+    }
+
+    fn full(
+        &self,
+        queries: Tensor<2>,
+        ln_tau: Tensor<2>,
+        labels: &Labels,
+        terms: &Terms,
+    ) -> Result<SoftmaxOutput, Error> {
         let all: Vec<ClassId> = (0..self.classes() as ClassId).collect();
+        let targets = FullTargets { terms, labels, others: self.config.other_labels };
         self.output(queries, ln_tau, all, |queries, rows, gradient| full_softmax(queries, rows, targets, gradient))
     }
 
@@ -226,18 +256,25 @@ impl SampledSoftmaxLoss {
         &self,
         queries: Tensor<2>,
         ln_tau: Tensor<2>,
-        targets: &[ClassId],
+        terms: Terms,
         candidates: Candidates,
     ) -> Result<SoftmaxOutput, Error> {
         let Candidates { lists, target_ln_expected: corrections } = candidates;
+        assert!(
+            corrections.is_empty() || corrections.len() == terms.ids.len(),
+            "{} expected counts for {} true classes",
+            corrections.len(),
+            terms.ids.len()
+        );
+        let others = self.config.other_labels;
         match lists {
             Lists::PerQuery(lists) => {
-                let mut layout = Layout::new(targets, lists, corrections);
+                let mut layout = Layout::new(terms, others, lists, corrections);
                 let ids = std::mem::take(&mut layout.ids);
                 self.output(queries, ln_tau, ids, |queries, rows, grad| sampled_softmax(queries, rows, &layout, grad))
             }
             Lists::Shared(list) => {
-                let mut layout = SharedLayout::new(targets, &list, corrections);
+                let mut layout = SharedLayout::new(terms, others, &list, corrections);
                 let ids = std::mem::take(&mut layout.ids);
                 self.output(queries, ln_tau, ids, |queries, rows, grad| shared_softmax(queries, rows, &layout, grad))
             }
@@ -282,20 +319,19 @@ impl SampledSoftmaxLoss {
         targets.into_data().iter::<i64>().enumerate().map(id).collect()
     }
 
-    fn check_targets(&self, h: &Tensor<2>, targets: &[ClassId]) -> Result<(), Error> {
-        self.check_ids(h, targets)?;
-        if targets.iter().all(|&target| target == IGNORED) {
-            return Err(Error::NoTargets);
-        }
-        Ok(())
+    fn check_labels(&self, h: &Tensor<2>, labels: &Labels) -> Result<(), Error> {
+        self.check_ids(h, labels)?;
+        if labels.all().is_empty() { Err(Error::NoTargets) } else { Ok(()) }
     }
 
-    fn check_ids(&self, h: &Tensor<2>, targets: &[ClassId]) -> Result<(), Error> {
+    fn check_ids(&self, h: &Tensor<2>, labels: &Labels) -> Result<(), Error> {
         let (shape, classes) = (h.dims(), self.classes());
-        assert_eq!(shape, [targets.len(), self.dim], "queries of shape {shape:?} for {} targets", targets.len());
-        let bad = |target: ClassId| target != IGNORED && target as usize >= classes;
-        match targets.iter().position(|&target| bad(target)) {
-            Some(query) => Err(Error::BadTarget { query, target: i64::from(targets[query]), classes }),
+        assert_eq!(shape, [labels.len(), self.dim], "queries of shape {shape:?} for the targets of {}", labels.len());
+        match labels.all().iter().position(|&id| id as usize >= classes) {
+            Some(place) => {
+                let (query, target) = (labels.query_of(place), i64::from(labels.all()[place]));
+                Err(Error::BadTarget { query, target, classes })
+            }
             None => Ok(()),
         }
     }

@@ -5,6 +5,7 @@
 //! that ends in queries `h` of shape `[B, d]`. Around it stand
 //!
 //! - [`Candidates`], the classes that each target is compared with: drawn by the head, or given from outside;
+//! - [`Labels`], the true classes of queries that may have none, one or several, and their [`Reduction`];
 //! - [`RowTable`], a table of which a step touches the named rows only, with its [`RowOptimizer`]; the class table is
 //!   one, and the input embeddings of a model can be another;
 //! - [`clip_global_norm`], one norm over dense gradients and touched rows;
@@ -82,6 +83,7 @@ mod error;
 mod file;
 mod head;
 mod host_op;
+mod labels;
 mod loss;
 mod normalize;
 mod row_optimizer;
@@ -96,6 +98,8 @@ pub use error::Error;
 pub use file::StateFile;
 pub use head::{Evaluator, HeadGradients, SampledSoftmaxLoss, SoftmaxOutput};
 pub use host_op::{Pullback, host_op, to_vec};
+pub use labels::{Labels, OtherLabels, Reduction};
+pub use loss::Ranked;
 pub use normalize::normalize_rows;
 pub use rf_sampling::{IGNORED, LeafLaw, Points, QuadraticConfig, RffConfig, SamplerConfig, UnigramConfig};
 pub use row_optimizer::RowOptimizer;

@@ -1,14 +1,26 @@
 //! The full softmax, value and gradient in one pass over blocks of queries.
 
 use rayon::prelude::*;
-use rf_sampling::{ClassId, Matrix, Threads, matmul};
+use rf_sampling::{Matrix, Threads, matmul};
 
 use super::row::softmax_row;
-use super::{ClassRows, LossValue, Score, WORKSPACE, with_ones, without_ones};
-use crate::IGNORED;
+use super::terms::{TrueScores, terms_loss};
+use super::{ClassRows, LossValue, WORKSPACE, with_ones, without_ones};
+use crate::labels::Terms;
+use crate::{Labels, OtherLabels};
+
+/// What the full softmax is trained on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FullTargets<'a> {
+    pub terms: &'a Terms,
+    /// All true classes.
+    pub labels: &'a Labels,
+    pub others: OtherLabels,
+}
 
 /// Value and, if asked, gradient of `ln(sum_i e^{o_i}) - o_t` over all classes, with `|o|` for `o` in the absolute
-/// softmax.
+/// softmax. Of a query with several true classes the weighted sum of their terms, the others left out of the sum over `i`
+/// or not.
 ///
 /// A block of queries is scored, turned into probabilities in place, and spent on both gradients before the next block
 /// begins: no logits are kept for a backward pass or computed twice, and memory is bounded by a workspace of 256 MiB
@@ -17,31 +29,35 @@ use crate::IGNORED;
 /// # Shapes
 /// - queries: `[B, d]`
 /// - rows: `[n, width]`
-/// - targets: `[B]`
-pub(crate) fn full_softmax(queries: &[f32], rows: ClassRows<'_>, targets: &[ClassId], gradient: bool) -> LossValue {
-    let (n, width, score) = (rows.len(), rows.width, rows.score);
-    let counted = targets.iter().filter(|&&target| target != IGNORED).count();
-    let scale = 1.0 / counted.max(1) as f32;
+pub(crate) fn full_softmax(
+    queries: &[f32],
+    rows: ClassRows<'_>,
+    targets: FullTargets<'_>,
+    gradient: bool,
+) -> LossValue {
+    let (n, width, batch) = (rows.len(), rows.width, targets.terms.len());
+    let counted = targets.terms.counted;
+    let pass = Pass { targets, rows, scale: 1.0 / counted.max(1) as f32 };
     let extended = with_ones(queries, rows);
     let table = Matrix::new(rows.data, n, width);
-    let block = (WORKSPACE / 4 / n).clamp(1, targets.len().max(1));
+    let block = (WORKSPACE / 4 / n).clamp(1, batch.max(1));
     let mut logits = vec![0.0; block * n];
-    let mut value = LossValue { nll: Vec::with_capacity(targets.len()), counted, ..LossValue::default() };
+    let mut value = LossValue { nll: Vec::with_capacity(batch), counted, ..LossValue::default() };
     let mut grad_extended = vec![0.0; if gradient { extended.len() } else { 0 }];
     value.grad_rows = vec![0.0; if gradient { rows.data.len() } else { 0 }];
-    for (number, targets) in targets.chunks(block).enumerate() {
-        let (from, count) = (number * block * width, targets.len());
+    for first in (0..batch).step_by(block) {
+        let (from, count) = (first * width, block.min(batch - first));
         let queries = Matrix::new(&extended[from..from + count * width], count, width);
         let logits = &mut logits[..count * n];
         matmul(logits, n, 0.0, queries, table.t(), Threads::Pool);
-        let softmax = |(row, &target): (&mut [f32], &ClassId)| softmax_of(row, target, score, scale);
-        let nll: Vec<f32> = logits.par_chunks_mut(n).zip(targets).map(softmax).collect();
+        let rows = logits.par_chunks_mut(n).enumerate();
+        let nll: Vec<f32> = rows.map(|(place, logits)| pass.loss(first + place, logits)).collect();
         value.nll.extend(nll);
         if gradient {
             let probabilities = Matrix::new(logits, count, n);
             let into = &mut grad_extended[from..from + count * width];
             matmul(into, width, 0.0, probabilities, table, Threads::Pool);
-            let beta = if number == 0 { 0.0 } else { 1.0 };
+            let beta = if first == 0 { 0.0 } else { 1.0 };
             matmul(&mut value.grad_rows, width, beta, probabilities.t(), queries, Threads::Pool);
         }
     }
@@ -49,14 +65,39 @@ pub(crate) fn full_softmax(queries: &[f32], rows: ClassRows<'_>, targets: &[Clas
     value
 }
 
-/// Turns the logits of a query into the gradient of its loss and returns the loss; all zero for an ignored target.
-fn softmax_of(logits: &mut [f32], target: ClassId, score: Score, scale: f32) -> f32 {
-    if target == IGNORED {
-        logits.fill(0.0);
-        return 0.0;
+/// What all queries of a batch are scored with.
+struct Pass<'a> {
+    targets: FullTargets<'a>,
+    rows: ClassRows<'a>,
+    /// One over the number of queries with a true class.
+    scale: f32,
+}
+
+impl Pass<'_> {
+    /// Turns the logits of a query into the gradient of its loss and returns the loss; all zero for a query without a
+    /// true class.
+    fn loss(&self, query: usize, logits: &mut [f32]) -> f32 {
+        let FullTargets { terms, labels, others } = self.targets;
+        let range = terms.range(query);
+        if range.is_empty() {
+            logits.fill(0.0);
+            return 0.0;
+        }
+        let (ids, weights) = (&terms.ids[range.clone()], &terms.weights[range]);
+        let slopes = self.rows.score.apply(logits);
+        let one_sum = others == OtherLabels::Included || labels.of(query).len() == 1;
+        let mut scores: Vec<f32> = ids.iter().map(|&id| logits[id as usize]).collect();
+        let left_out = labels.excluded(query).iter().filter(|id| !one_sum || ids.binary_search(id).is_err());
+        left_out.for_each(|&id| logits[id as usize] = f32::NEG_INFINITY);
+        let nll = if one_sum {
+            let targets: Vec<(usize, f32)> = ids.iter().map(|&id| id as usize).zip(weights.iter().copied()).collect();
+            softmax_row(logits, &targets, self.scale)
+        } else {
+            let nll = terms_loss(logits, TrueScores { scores: &mut scores, weights, others }, self.scale);
+            ids.iter().zip(scores).for_each(|(&id, gradient)| logits[id as usize] = gradient);
+            nll
+        };
+        slopes.apply(logits);
+        nll
     }
-    let slopes = score.apply(logits);
-    let nll = softmax_row(logits, target as usize, scale);
-    slopes.apply(logits);
-    nll
 }

@@ -5,17 +5,21 @@ mod row;
 mod sampled;
 mod score;
 mod shared;
+mod terms;
+mod top_k;
 
-pub(crate) use full::full_softmax;
+pub(crate) use full::{FullTargets, full_softmax};
 pub(crate) use sampled::{Layout, sampled_softmax};
 pub(crate) use score::Score;
 pub(crate) use shared::{SharedLayout, shared_softmax};
+pub use top_k::Ranked;
+pub(crate) use top_k::top_k;
 
 use std::borrow::Cow;
 
 use rf_sampling::ClassId;
 
-use crate::{IGNORED, Unique};
+use crate::Unique;
 
 /// Bytes of logits that a dense loss has at a time.
 const WORKSPACE: usize = 256 << 20;
@@ -64,16 +68,12 @@ impl<'a> ClassRows<'a> {
     }
 }
 
-/// The distinct classes of targets and candidates, ascending, and the positions in them of each target ([`IGNORED`] if it
-/// is ignored) and of each candidate.
-fn resolve(targets: &[ClassId], candidates: &[ClassId]) -> (Vec<ClassId>, Vec<u32>, Vec<u32>) {
-    let mut list: Vec<ClassId> = targets.iter().copied().filter(|&target| target != IGNORED).collect();
-    let counted = list.len();
-    list.extend(candidates);
-    let Unique { ids, positions } = Unique::of(&list);
-    let mut known = positions[..counted].iter().copied();
-    let place = |&target: &ClassId| if target == IGNORED { IGNORED } else { known.next().expect("counted") };
-    (ids, targets.iter().map(place).collect(), positions[counted..].to_vec())
+/// The distinct classes of terms and candidates, ascending, and the positions in them of each term and of each candidate.
+fn resolve(terms: &[ClassId], candidates: &[ClassId]) -> (Vec<ClassId>, Vec<u32>, Vec<u32>) {
+    let list: Vec<ClassId> = terms.iter().chain(candidates).copied().collect();
+    let Unique { ids, mut positions } = Unique::of(&list);
+    let candidates = positions.split_off(terms.len());
+    (ids, positions, candidates)
 }
 
 /// Queries with a column of ones where rows have a bias, so that the bias is part of the products.

@@ -3,10 +3,12 @@
 use rayon::prelude::*;
 use rf_sampling::{ClassId, Matrix, Threads, dot, matmul};
 
-use super::row::{add, softmax_row, subtract_each};
+use super::row::{add, subtract_each};
+use super::terms::{TrueScores, terms_loss};
 use super::{ClassRows, LossValue, WORKSPACE, resolve, with_ones, without_ones};
-use crate::IGNORED;
+use crate::OtherLabels;
 use crate::candidates::SharedList;
+use crate::labels::Terms;
 
 /// Logits begin on cache lines: rows of this many numbers, or multiples.
 const LINE: usize = 16;
@@ -14,27 +16,29 @@ const LINE: usize = 16;
 /// A batch with shared candidates, resolved to the distinct rows that it touches.
 #[derive(Clone, Debug)]
 pub(crate) struct SharedLayout {
-    /// Distinct classes, ascending: targets and candidates.
+    /// Distinct classes, ascending: those of terms and candidates.
     pub ids: Vec<ClassId>,
-    /// For each query, the position of its target in `ids`, or [`IGNORED`].
+    terms: Terms,
+    others: OtherLabels,
+    /// For each term, the position of its class in `ids`.
     targets: Vec<u32>,
-    /// What is subtracted from each target's logit; empty for nothing.
+    /// What is subtracted from each term's logit; empty for nothing.
     target_corrections: Vec<f32>,
     /// Positions of the distinct candidates in `ids`, ascending.
     candidates: Vec<u32>,
     /// What is subtracted from each candidate's logit.
     corrections: Vec<f32>,
-    /// For each query, the place of the candidate that it leaves out, if there is one.
-    left_out: Vec<Option<u32>>,
+    /// For each query, the places of the candidates that it leaves out.
+    left_out: Vec<Vec<u32>>,
 }
 
 impl SharedLayout {
-    pub fn new(targets: &[ClassId], list: &SharedList, target_corrections: Vec<f32>) -> Self {
+    pub fn new(terms: Terms, others: OtherLabels, list: &SharedList, target_corrections: Vec<f32>) -> Self {
         let (classes, corrections) = distinct(list);
-        let (ids, targets, candidates) = resolve(targets, &classes);
-        let left_out = |query| classes.binary_search(&list.left_out(query)).ok().map(|at| at as u32);
-        let left_out = (0..targets.len()).map(left_out).collect();
-        Self { ids, targets, target_corrections, candidates, corrections, left_out }
+        let (ids, targets, candidates) = resolve(&terms.ids, &classes);
+        let place = |id: &ClassId| classes.binary_search(id).ok().map(|at| at as u32);
+        let left_out = (0..terms.len()).map(|query| list.left_out(query).iter().filter_map(place).collect()).collect();
+        Self { ids, terms, others, targets, target_corrections, candidates, corrections, left_out }
     }
 
     /// The rows of the candidates, `[M', width]`: a copy, since products need them side by side.
@@ -71,17 +75,16 @@ fn distinct(list: &SharedList) -> (Vec<ClassId>, Vec<f32>) {
 /// - queries: `[B, d]`
 /// - rows: `[layout.ids.len(), width]`
 pub(crate) fn shared_softmax(queries: &[f32], rows: ClassRows<'_>, layout: &SharedLayout, gradient: bool) -> LossValue {
-    let (batch, count, width) = (layout.targets.len(), layout.candidates.len(), rows.width);
-    let counted = layout.targets.iter().filter(|&&target| target != IGNORED).count();
+    let (batch, count, width) = (layout.terms.len(), layout.candidates.len(), rows.width);
+    let counted = layout.terms.counted;
     let extended = with_ones(queries, rows);
     let pass = Pass { queries: &extended, rows, layout, scale: 1.0 / counted as f32 };
     let candidates = layout.candidate_rows(rows);
     let table = Matrix::new(&candidates, count, width);
-    // A row of logits ends in the target's own.
-    let stride = (count + 1).next_multiple_of(LINE);
+    let stride = count.max(1).next_multiple_of(LINE);
     let block = (WORKSPACE / 4 / stride).clamp(1, batch.max(1));
     let mut logits = vec![0.0; block * stride];
-    let (mut nll, mut weights) = (Vec::with_capacity(batch), Vec::with_capacity(batch));
+    let (mut nll, mut weights) = (Vec::with_capacity(batch), Vec::with_capacity(layout.targets.len()));
     let mut grad_queries = vec![0.0; if gradient { extended.len() } else { 0 }];
     let mut grad_candidates = vec![0.0; if gradient { candidates.len() } else { 0 }];
     for first in (0..batch).step_by(block) {
@@ -90,9 +93,11 @@ pub(crate) fn shared_softmax(queries: &[f32], rows: ClassRows<'_>, layout: &Shar
         let logits = &mut logits[..size * stride];
         matmul(logits, stride, 0.0, queries, table.t(), Threads::Pool);
         let rows = logits.par_chunks_mut(stride).enumerate();
-        let scored: Vec<(f32, f32)> = rows.map(|(row, logits)| pass.score(first + row, logits)).collect();
-        nll.extend(scored.iter().map(|scored| scored.0));
-        weights.extend(scored.iter().map(|scored| scored.1));
+        let scored: Vec<(f32, Vec<f32>)> = rows.map(|(row, logits)| pass.score(first + row, logits)).collect();
+        for (loss, gradients) in scored {
+            nll.push(loss);
+            weights.extend(gradients);
+        }
         if gradient {
             let probabilities = Matrix::with_stride(logits, size, count, stride);
             let into = &mut grad_queries[first * width..(first + size) * width];
@@ -124,50 +129,53 @@ impl<'a> Pass<'a> {
         &self.queries[query * self.rows.width..][..self.rows.width]
     }
 
-    /// The row of a query's target, if it has one.
-    fn target(&self, query: usize) -> Option<&'a [f32]> {
-        Some(self.layout.targets[query]).filter(|&at| at != IGNORED).map(|at| self.rows.row(at as usize))
+    fn target(&self, term: usize) -> &'a [f32] {
+        self.rows.row(self.layout.targets[term] as usize)
     }
 
-    /// Turns the logits of a query's candidates into the gradient of its loss. Returns the loss and the gradient of the
-    /// target's logit.
-    fn score(&self, query: usize, logits: &mut [f32]) -> (f32, f32) {
-        let count = self.layout.candidates.len();
-        let Some(target) = self.target(query) else {
+    /// Turns the logits of a query's candidates into the gradient of its loss. Returns the loss and the gradients of the
+    /// logits of its terms.
+    fn score(&self, query: usize, logits: &mut [f32]) -> (f32, Vec<f32>) {
+        let SharedLayout { terms, others, candidates, corrections, target_corrections, left_out, .. } = self.layout;
+        let range = terms.range(query);
+        if range.is_empty() {
             logits.fill(0.0);
-            return (0.0, 0.0);
-        };
-        let logits = &mut logits[..=count];
-        logits[count] = dot(self.query(query), target);
-        let slopes = self.rows.score.apply(logits);
-        subtract_each(logits, &self.layout.corrections);
-        logits[count] -= self.layout.target_corrections.get(query).copied().unwrap_or(0.0);
-        if let Some(at) = self.layout.left_out[query] {
-            logits[at as usize] = f32::NEG_INFINITY;
+            return (0.0, Vec::new());
         }
-        let nll = softmax_row(logits, count, self.scale);
+        let logits = &mut logits[..candidates.len()];
+        let slopes = self.rows.score.apply(logits);
+        subtract_each(logits, corrections);
+        left_out[query].iter().for_each(|&at| logits[at as usize] = f32::NEG_INFINITY);
+        let mut own: Vec<f32> = range.clone().map(|term| dot(self.query(query), self.target(term))).collect();
+        let own_slopes = self.rows.score.apply(&mut own);
+        if !target_corrections.is_empty() {
+            subtract_each(&mut own, &target_corrections[range.clone()]);
+        }
+        let truth = TrueScores { scores: &mut own, weights: &terms.weights[range], others: *others };
+        let nll = terms_loss(logits, truth, self.scale);
         slopes.apply(logits);
-        (nll, logits[count])
+        own_slopes.apply(&mut own);
+        (nll, own)
     }
 
     fn add_targets_to_queries(&self, weights: &[f32], gradients: &mut [f32]) {
-        gradients.par_chunks_mut(self.rows.width).zip(weights).enumerate().for_each(|(query, (gradient, weight))| {
-            if let Some(target) = self.target(query) {
-                add(gradient, *weight, target);
-            }
+        gradients.par_chunks_mut(self.rows.width).enumerate().for_each(|(query, gradient)| {
+            let terms = self.layout.terms.range(query);
+            terms.for_each(|term| add(gradient, weights[term], self.target(term)));
         });
     }
 
-    /// Gradients of all touched rows: those of the candidates, and of the targets in the order of the queries.
+    /// Gradients of all touched rows: those of the candidates, and of the terms in the order of the queries.
     fn row_gradients(&self, weights: &[f32], candidates: &[f32]) -> Vec<f32> {
         let width = self.rows.width;
         let mut gradients = vec![0.0; self.rows.data.len()];
         for (&at, gradient) in self.layout.candidates.iter().zip(candidates.chunks_exact(width)) {
             gradients[at as usize * width..][..width].copy_from_slice(gradient);
         }
-        for (query, (&at, &weight)) in self.layout.targets.iter().zip(weights).enumerate() {
-            if at != IGNORED {
-                add(&mut gradients[at as usize * width..][..width], weight, self.query(query));
+        for query in 0..self.layout.terms.len() {
+            for term in self.layout.terms.range(query) {
+                let row = &mut gradients[self.layout.targets[term] as usize * width..][..width];
+                add(row, weights[term], self.query(query));
             }
         }
         gradients
@@ -177,11 +185,15 @@ impl<'a> Pass<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Labels, Reduction};
+
+    fn list(ids: &[ClassId], ln_expected: &[f32], left_out: Option<Labels>) -> SharedList {
+        SharedList { batch: 3, ids: ids.to_vec(), ln_expected: ln_expected.to_vec(), left_out }
+    }
 
     #[test]
     fn copies_of_a_candidate_add_their_weights() {
-        let list = SharedList { batch: 1, ids: vec![7, 2, 7], ln_expected: vec![0.5, -1.0, 2.0], left_out: vec![] };
-        let (classes, corrections) = distinct(&list);
+        let (classes, corrections) = distinct(&list(&[7, 2, 7], &[0.5, -1.0, 2.0], None));
         assert_eq!(classes, [2, 7]);
         let want = [-1.0, -((-0.5f32).exp() + (-2.0f32).exp()).ln()];
         assert!(corrections.iter().zip(want).all(|(got, want)| (got - want).abs() < 1e-6), "{corrections:?}");
@@ -189,10 +201,12 @@ mod tests {
 
     #[test]
     fn a_left_out_class_that_is_no_candidate_takes_nothing_away() {
-        let list = SharedList { batch: 3, ids: vec![4, 9], ln_expected: vec![0.0; 2], left_out: vec![9, 5, IGNORED] };
-        let layout = SharedLayout::new(&[9, 5, IGNORED], &list, Vec::new());
-        assert_eq!(layout.left_out, [Some(1), None, None]);
-        assert_eq!(layout.ids, [4, 5, 9]);
-        assert_eq!((layout.candidates, layout.targets), (vec![0, 2], vec![2, 1, IGNORED]));
+        let labels = Labels::from_lists([&[4, 9][..], &[5], &[]]);
+        let list = list(&[4, 9, 6], &[0.0; 3], Some(labels.clone()));
+        let terms = labels.terms(Reduction::PickAll, OtherLabels::Excluded, 0, 0);
+        let layout = SharedLayout::new(terms, OtherLabels::Excluded, &list, Vec::new());
+        assert_eq!(layout.left_out, [vec![0, 2], vec![], vec![]]);
+        assert_eq!(layout.ids, [4, 5, 6, 9]);
+        assert_eq!((layout.candidates, layout.targets), (vec![0, 2, 3], vec![0, 3, 1]));
     }
 }
