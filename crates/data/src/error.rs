@@ -61,8 +61,8 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
-    /// When a line of a text that is read as a stream is too long to be held in memory.
-    #[error("{}, line {line}: the line has more than {longest} bytes, the most for a text read as a stream", path.display())]
+    /// When a line of a file that is read as a stream is too long to be held in memory.
+    #[error("{}, line {line}: the line has more than {longest} bytes, the most for a file read as a stream", path.display())]
     LongLine {
         /// The file.
         path: PathBuf,
@@ -101,6 +101,29 @@ pub enum Error {
         /// The line.
         line: usize,
         /// 1 for the word, 2 for the count.
+        field: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// When a file of points, filters or names has a wrong header, or not the lines that were announced.
+    #[error("{}, line {line}: {problem}", path.display())]
+    Header {
+        /// The file.
+        path: PathBuf,
+        /// The line: 1, or the first line too many.
+        line: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// When a part of a line of a file of points or filters is wrong.
+    #[error("{}, line {line}, field {field}: {problem}", path.display())]
+    Field {
+        /// The file.
+        path: PathBuf,
+        /// The line.
+        line: usize,
+        /// Which of the parts between white space. The labels of a point are field 1, even if there are none; so its
+        /// first feature is field 2. In a file of features or labels alone the first of them is field 1.
         field: usize,
         /// What is wrong with it.
         problem: String,

@@ -1,4 +1,5 @@
-//! Text and vocabularies, synthetic text with a known entropy rate, batches for a language model, data sets to fetch.
+//! Text and vocabularies, synthetic text with a known entropy rate, batches for a language model, data sets to fetch;
+//! points with many labels, from files and with a known best precision.
 //!
 //! The principal type is [`DataConfig`], the `[data]` table of an experiment. It loads into a [`Corpus`]: a
 //! [`Vocabulary`] of n classes and three texts in class ids. [`Windows`] are what a model is trained on: cut by
@@ -11,7 +12,15 @@
 //! layout for training and evaluation. The price is a last window that is shorter than the others and may
 //! hold [`IGNORED`] targets.
 //!
-//! Letters: n classes, N tokens, B streams in a batch, T steps in a window. Perplexity is `exp` of nats a token.
+//! Beside text there are points with any number of labels each. Their principal type is [`XcDataConfig`], which loads
+//! files of the Extreme Classification Repository ([`XcConfig`]), or synthetic points whose best precision is known
+//! exactly ([`XcSyntheticConfig`]), into an [`XcSet`]: sparse features, weighted by a [`Weighting`] that is fitted on
+//! the training points, and labels. [`XcBatches`] deal the training points out. The reader takes nothing on trust:
+//! whatever a file has that the format does not allow is an error with its line and field, since an id that is
+//! dropped in silence is a score that nobody can reproduce.
+//!
+//! Letters: n classes, N tokens or training points, B streams in a batch, T steps in a window. Perplexity is `exp` of
+//! nats a token.
 //!
 //! # Example
 //! ```
@@ -21,6 +30,21 @@
 //! let window = corpus.windows(20, 35)?.next_window()?;
 //! assert_eq!(window.targets.len(), 20 * 35);
 //! assert!(corpus.known.unwrap().floor < corpus.known.unwrap().best_bigram);
+//! # Ok::<(), rf_data::Error>(())
+//! ```
+//!
+//! Points and their labels:
+//! ```
+//! use rf_data::{XcBatches, XcConfig, XcDataConfig};
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let root = folder.path();
+//! std::fs::write(root.join("train.txt"), "3 4 2\n0,1 0:3 1:4\n1 2:1\n 3:1\n").unwrap();
+//! std::fs::write(root.join("test.txt"), "1 4 2\n1 2:2\n").unwrap();
+//! let set = XcDataConfig::Xc(XcConfig::new("train.txt", "test.txt")).load(root, 1)?;
+//! assert_eq!(set.train.features.row(0), (&[0, 1][..], &[0.6, 0.8][..]));
+//! assert_eq!((set.train.labels.row(0), &set.counts[..]), (&[0, 1][..], &[1, 2][..]));
+//! let mut batches = XcBatches::new(&set.train, 2, 1)?;
+//! assert_eq!((batches.batch(0).len(), batches.skipped()), (2, 1));
 //! # Ok::<(), rf_data::Error>(())
 //! ```
 
@@ -35,6 +59,7 @@ mod source;
 mod synthetic;
 mod text;
 mod vocabulary;
+mod xc;
 
 pub use batches::{Batches, Window};
 pub use census::{Census, LongestLine};
@@ -47,6 +72,10 @@ pub use shards::{ShardPlace, ShardWindows, Shards};
 pub use source::Source;
 pub use synthetic::{Known, Synthetic, SyntheticConfig};
 pub use vocabulary::Vocabulary;
+pub use xc::{
+    IdLists, Propensity, SparseRows, Values, ValuesConfig, Weighting, XcBatches, XcConfig, XcDataConfig, XcFiles,
+    XcKnown, XcPoints, XcSet, XcSizes, XcSyntheticConfig, read_names, read_points,
+};
 
 /// The token after every line.
 pub const EOS: &str = "<eos>";

@@ -10,7 +10,7 @@ use flate2::bufread::MultiGzDecoder;
 use crate::Error;
 
 /// The first two bytes of every gzip file.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
+pub(crate) const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Bytes that are read from a file at a time.
 const BLOCK: usize = 1 << 16;

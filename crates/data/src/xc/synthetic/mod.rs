@@ -1,0 +1,6 @@
+//! Points whose best precision is known exactly.
+
+mod config;
+mod points;
+
+pub use config::{XcKnown, XcSyntheticConfig};
