@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use rf_lm::Error;
-use rf_training::{Checkpoint, RunFolder};
+use rf_training::{Checkpoint, Error, RunFolder};
 
 /// What to tell beside `error`, after which the run in `folder` can go on.
 pub fn way_on(error: &Error, folder: &RunFolder) -> String {

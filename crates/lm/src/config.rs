@@ -52,6 +52,41 @@ impl ModelConfig {
     }
 }
 
+/// How much text at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Streams of text that are read side by side.
+    pub batch: usize,
+    /// Words of a stream in a step.
+    pub bptt: usize,
+    /// Streams of text side by side in evaluation.
+    pub eval_batch: usize,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self { batch: 20, bptt: 35, eval_batch: 10 }
+    }
+}
+
+impl Sizes {
+    /// Those of a configuration, and the default of each that it does not give.
+    pub fn of(train: &TrainConfig) -> Self {
+        let Self { batch, bptt, eval_batch } = Self::default();
+        Self {
+            batch: train.batch_size.unwrap_or(batch),
+            bptt: train.bptt.unwrap_or(bptt),
+            eval_batch: train.eval_batch_size.unwrap_or(eval_batch),
+        }
+    }
+
+    /// Writes into a configuration what it does not give.
+    pub fn resolve(train: &mut TrainConfig) {
+        let Self { batch, bptt, eval_batch } = Self::of(train);
+        (train.batch_size, train.bptt, train.eval_batch_size) = (Some(batch), Some(bptt), Some(eval_batch));
+    }
+}
+
 /// Everything that fixes a run, the data apart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -65,4 +100,17 @@ pub struct Settings {
     pub optimizer: OptimizerConfig,
     /// Length, batches, intervals.
     pub train: TrainConfig,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_those_given_and_the_defaults_of_the_others() {
+        let mut train = TrainConfig { bptt: Some(7), ..Default::default() };
+        assert_eq!(Sizes::of(&train), Sizes { batch: 20, bptt: 7, eval_batch: 10 });
+        Sizes::resolve(&mut train);
+        assert_eq!((train.batch_size, train.bptt, train.eval_batch_size), (Some(20), Some(7), Some(10)));
+    }
 }

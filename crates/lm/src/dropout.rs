@@ -1,8 +1,7 @@
 //! Dropout whose masks are a function of (seed, step, place).
 
 use burn::tensor::{Tensor, TensorData};
-use rand::Rng;
-use rf_sampling::{Purpose, stream};
+use rf_training::dropout_mask;
 
 use crate::ModelConfig;
 
@@ -77,13 +76,7 @@ impl Dropout {
     }
 
     fn mask(self, probability: f64, len: usize, place: u64) -> Vec<f32> {
-        let mut bytes = vec![0; 2 * len];
-        stream(self.seed, Purpose::Dropout, self.step, place).fill_bytes(&mut bytes);
-        // 65,535 at most, so that something is kept.
-        let threshold = ((probability * 65_536.0).round() as u32).min(65_535);
-        let keep = 65_536.0 / (65_536 - threshold) as f32;
-        let kept = |pair: &[u8]| u32::from(u16::from_le_bytes([pair[0], pair[1]])) >= threshold;
-        bytes.chunks_exact(2).map(|pair| if kept(pair) { keep } else { 0.0 }).collect()
+        dropout_mask(probability, len, self.seed, self.step, place)
     }
 }
 
@@ -154,12 +147,6 @@ mod tests {
         assert!(rows.chunks(3).all(|row| row == [0.0; 3] || row == [2.0; 3]));
         let dropped = rows.chunks(3).filter(|row| row[0] == 0.0).count();
         assert!((100..200).contains(&dropped), "{dropped}");
-    }
-
-    #[test]
-    fn nearly_certain_dropout_still_has_a_finite_scale() {
-        let mask = Dropout::training(&config(1.0 - 1e-9, false), 1, 4).mask(1.0 - 1e-9, 1000, 0);
-        assert!(mask.iter().all(|x| x.is_finite()));
     }
 
     /// The gradient of a weighted sum of the outputs with respect to the input, against moves of the input.

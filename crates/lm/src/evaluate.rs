@@ -6,10 +6,10 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::tensor::Device;
 use rf_data::{Batches, IGNORED, Vocabulary};
-use rf_training::Stop;
+use rf_training::{Checkpoint, Stop};
 
 use crate::model::LanguageModel;
-use crate::{Error, Settings, checkpoint};
+use crate::{Error, Settings, Sizes};
 
 /// Outcome of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,8 +29,8 @@ pub struct Evaluation {
 /// Returns the steps of the checkpoint, and the outcome.
 ///
 /// # Errors
-/// [`Error::Training`] if there is no whole checkpoint, [`Error::Softmax`] or [`Error::BadRecord`] if it does not fit the
-/// settings, [`Error::Data`] if the text is too short.
+/// [`Error::Training`] if there is no whole checkpoint, or it does not fit the settings; [`Error::Data`] if the text is
+/// too short.
 pub fn evaluate(
     settings: &Settings,
     path: &Path,
@@ -40,9 +40,11 @@ pub fn evaluate(
 ) -> Result<(u64, Evaluation), Error> {
     let device = device.clone().autodiff();
     let mut model = LanguageModel::new(settings, vocabulary.counts(), &device)?;
-    let step = checkpoint::load_model(&mut model, path)?.step().unwrap_or_default();
+    let checkpoint = Checkpoint::open(path)?;
+    model.load(&checkpoint)?;
+    let step = checkpoint.step().unwrap_or_default();
     let evaluation = score(&model, tokens, vocabulary.eos(), settings, &Stop::default())?;
-    evaluation.map(|evaluation| (step, evaluation)).ok_or(Error::Interrupted { step })
+    evaluation.map(|evaluation| (step, evaluation)).ok_or(rf_training::Error::Interrupted { step }.into())
 }
 
 /// Scores every token of a text once under the softmax over all classes; `None` if asked to stop before the end.
@@ -54,8 +56,9 @@ pub(crate) fn score(
     stop: &Stop,
 ) -> Result<Option<Evaluation>, Error> {
     let began = Instant::now();
-    let batch = settings.train.eval_batch_size.min(tokens.len());
-    let batches = Batches::new(tokens, eos, batch, settings.train.bptt)?;
+    let Sizes { bptt, eval_batch, .. } = Sizes::of(&settings.train);
+    let batch = eval_batch.min(tokens.len());
+    let batches = Batches::new(tokens, eos, batch, bptt)?;
     let (encoder, evaluator) = (model.encoder.valid(), model.head.evaluator());
     let mut states = model.start(batch);
     let (mut total, mut count) = (0.0, 0);

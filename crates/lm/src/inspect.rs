@@ -4,10 +4,10 @@ use burn::module::Module;
 use burn::tensor::Device;
 use rf_data::{Batches, Vocabulary};
 use rf_softmax::{SampledSoftmaxLoss, to_vec};
-use rf_training::RunFolder;
+use rf_training::{Checkpoint, RunFolder};
 
 use crate::model::LanguageModel;
-use crate::{Error, Settings, checkpoint};
+use crate::{Error, Settings, Sizes};
 
 /// The head of a run's checkpoint, and what it is asked on a text: up to `count` queries, evenly spread, as they enter
 /// the logits. Proposals are measured on these.
@@ -26,9 +26,9 @@ pub fn trained_queries(
     device: &Device,
 ) -> Result<(SampledSoftmaxLoss, Vec<f32>), Error> {
     let mut model = LanguageModel::new(settings, vocabulary.counts(), &device.clone().autodiff())?;
-    checkpoint::load_model(&mut model, &folder.checkpoint())?;
-    let batch = settings.train.eval_batch_size;
-    let batches = Batches::new(tokens, vocabulary.eos(), batch, settings.train.bptt)?;
+    model.load(&Checkpoint::open(&folder.checkpoint())?)?;
+    let Sizes { bptt, eval_batch: batch, .. } = Sizes::of(&settings.train);
+    let batches = Batches::new(tokens, vocabulary.eos(), batch, bptt)?;
     let encoder = model.encoder.valid();
     let mut states = model.start(batch);
     let mut all = Vec::new();

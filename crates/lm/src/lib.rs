@@ -1,6 +1,7 @@
 //! LSTM language models trained through a sampled softmax.
 //!
-//! [`train`] is the principal function: a corpus, settings and a run folder in, a summary out. The model is word rows →
+//! [`train`] is the principal function: a corpus, settings and a run folder in, a summary out. The loop is that of
+//! `rf-training`; a step, an evaluation and what a checkpoint holds are here. The model is word rows →
 //! LSTM layers → query `h`, and the head of `rf-softmax` over the words; [`evaluate`] scores a text over all classes.
 //!
 //! Only the LSTM layers (and a projection, if any) are a dense burn module with a dense optimizer. Both tables are
@@ -46,10 +47,9 @@ mod inspect;
 mod lstm;
 mod lstm_kernel;
 mod model;
-mod optimizer;
 mod train;
 
-pub use config::{ModelConfig, Settings};
+pub use config::{ModelConfig, Settings, Sizes};
 pub use error::Error;
 pub use evaluate::{Evaluation, evaluate};
 pub use inspect::trained_queries;

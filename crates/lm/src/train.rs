@@ -1,21 +1,19 @@
-//! The training loop.
-
-mod finish;
-mod keep;
-
-use std::time::Instant;
+//! A language model as a task of the loop that all trainers share.
 
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
 use rf_data::{Corpus, Windows};
-use rf_softmax::LossKind;
-use rf_training::{Event, Journal, Length, Progress, ProgressConfig, RunFolder, Stop, Summary, When};
+use rf_training::{
+    Better, Checkpoint, CheckpointWriter, Evaluated, RunFolder, RunSettings, Score, Split, StepOutcome, Stop, Summary,
+    Task, TaskFacts, check_finite,
+};
 
-use crate::checkpoint::{self, Carried, Position};
+use crate::checkpoint::{load_states, save_states};
 use crate::dropout::Dropout;
+use crate::evaluate::score;
+use crate::lstm::LstmState;
 use crate::model::LanguageModel;
-use crate::optimizer::dense_optimizer;
-use crate::{Error, Settings};
+use crate::{Error, Settings, Sizes};
 
 /// Trains a language model in a run folder, from the start or from its checkpoint, and returns the summary it wrote.
 ///
@@ -23,9 +21,8 @@ use crate::{Error, Settings};
 /// that is resumed with another learning rate, schedule or length goes on under these from the step of its checkpoint.
 ///
 /// # Errors
-/// [`Error::BadSetting`], [`Error::Softmax`], [`Error::Data`] for settings that do not fit the data; [`Error::Training`]
-/// for files; [`Error::Diverged`] if loss or gradient are not finite; [`Error::Interrupted`] once `stop` is requested,
-/// the state being stored. Whatever the error, the last checkpoint is whole.
+/// [`Error::BadSetting`], [`Error::Data`] for settings that do not fit the data; [`Error::Training`] with an error of
+/// [`rf_training::run`] for all else. Whatever the error, the last checkpoint is whole.
 pub fn train(
     settings: &Settings,
     corpus: &Corpus,
@@ -34,161 +31,95 @@ pub fn train(
     resume: bool,
     stop: &Stop,
 ) -> Result<Summary, Error> {
-    let mut run = Run::open(settings, corpus, folder, device, resume, stop)?;
-    run.after_step()?;
-    while !run.is_over() {
-        run.step()?;
-        run.after_step()?;
-    }
-    run.finish()
+    let Settings { loss, optimizer, train, .. } = settings;
+    let task = LanguageTask::new(settings, corpus, device)?;
+    rf_training::run(task, RunSettings { loss, optimizer, train }, folder, resume, stop)
 }
 
-struct Run<'a> {
+struct LanguageTask<'a> {
     settings: &'a Settings,
     corpus: &'a Corpus,
     windows: Windows<'a>,
-    folder: &'a RunFolder,
     model: LanguageModel,
     optimizer: ModuleOptimizer,
-    carried: Carried,
-    journal: Journal,
-    progress: Progress,
-    /// Steps of the whole run.
-    steps: u64,
-    /// Steps of an epoch.
-    epoch: u64,
-    began: Instant,
-    /// Training seconds before the latest resumption, less the seconds since then that were spent on evaluation.
-    offset: f64,
-    /// Whether something happened since the latest checkpoint.
-    unsaved: bool,
-    stop: &'a Stop,
+    /// What truncated back-propagation carries from window to window.
+    states: Vec<LstmState>,
 }
 
-impl<'a> Run<'a> {
-    fn open(
-        settings: &'a Settings,
-        corpus: &'a Corpus,
-        folder: &'a RunFolder,
-        device: &Device,
-        resume: bool,
-        stop: &'a Stop,
-    ) -> Result<Self, Error> {
-        let mut windows = corpus.windows(settings.train.batch_size, settings.train.bptt)?;
-        let device = device.clone().autodiff();
-        let mut model = LanguageModel::new(settings, corpus.vocabulary.counts(), &device)?;
-        let mut optimizer = dense_optimizer(&settings.optimizer);
-        let mut carried =
-            Carried { position: Position::default(), states: model.start(settings.train.batch_size), loss_sum: 0.0 };
-        let resume = resume && folder.checkpoint().exists();
-        if resume {
-            optimizer = checkpoint::load(&folder.checkpoint(), &mut model, optimizer, &mut carried)?;
-            windows.go_to(carried.position.step, carried.position.text.as_ref())?;
-            folder.remove_summary()?;
+impl<'a> LanguageTask<'a> {
+    fn new(settings: &'a Settings, corpus: &'a Corpus, device: &Device) -> Result<Self, Error> {
+        let Sizes { batch, bptt, .. } = Sizes::of(&settings.train);
+        let windows = corpus.windows(batch, bptt)?;
+        let model = LanguageModel::new(settings, corpus.vocabulary.counts(), &device.clone().autodiff())?;
+        let (optimizer, states) = (settings.optimizer.dense_optimizer(), model.start(batch));
+        Ok(Self { settings, corpus, windows, model, optimizer, states })
+    }
+}
+
+impl Task for LanguageTask<'_> {
+    type Error = Error;
+
+    fn facts(&self) -> TaskFacts {
+        TaskFacts {
+            name: "lm",
+            unit: "tokens",
+            metric: "perplexity",
+            better: Better::Lower,
+            steps_per_epoch: self.windows.per_epoch(),
+            parameters: self.model.parameters(),
+            floor: self.corpus.known.map(|known| known.floor),
         }
-        let epoch = windows.per_epoch();
-        let (steps, epochs) = match settings.train.length() {
-            Length::Epochs(epochs) => (epochs as u64 * epoch, Some(epochs)),
-            Length::Steps(steps) => (steps, None),
-        };
-        let loss = if settings.loss.kind == LossKind::Full { "loss" } else { "sampled loss" };
-        let step = carried.position.step;
-        if step < steps {
-            carried.position.history.go_on();
-        }
-        let journal =
-            if resume { Journal::resume(&folder.journal(), step) } else { Journal::create(&folder.journal()) };
-        let mut run = Self {
-            settings,
-            corpus,
-            windows,
-            folder,
-            model,
-            optimizer,
-            journal: journal?,
-            progress: Progress::start(ProgressConfig { loss, unit: "tokens", epochs, steps }, step),
-            steps,
-            epoch,
-            began: Instant::now(),
-            offset: carried.position.seconds,
-            carried,
-            unsaved: false,
-            stop,
-        };
-        let at = run.when();
-        run.journal.append(&if resume { Event::Resume(at) } else { Event::Start(at) })?;
-        run.progress.note(&format!("{} parameters", run.model.parameters()));
-        Ok(run)
     }
 
-    /// One step: draw, loss, gradient, step, refresh.
-    fn step(&mut self) -> Result<(), Error> {
-        let Settings { seed, model, optimizer, .. } = self.settings;
-        let step = self.carried.position.step;
+    fn step(&mut self, step: u64, rate: f64) -> Result<StepOutcome, Error> {
+        let Settings { seed, model, optimizer, train, .. } = self.settings;
         if self.windows.start_anew() {
-            self.carried.states = self.model.start(self.settings.train.batch_size);
+            self.states = self.model.start(Sizes::of(train).batch);
         }
         let window = self.windows.next_window()?;
-        let rate = self.rate(step + 1);
         let dropout = Dropout::training(model, *seed, step);
 
-        let pass =
-            self.model.loss(&window, &mut self.carried.states, dropout).map_err(|error| error.at_step(step + 1))?;
+        let pass = self.model.loss(&window, &mut self.states, dropout)?;
         let mut gradients = self.model.gradients(&pass, pass.output.loss.backward());
-        let norm = self.model.clip(&mut gradients, optimizer.clip_norm.unwrap_or(f64::INFINITY));
-        self.check_finite(pass.output.mean, norm)?;
-        self.model.step_rows(rate, &gradients).map_err(|error| error.at_step(step + 1))?;
+        let norm = self.model.clip(&mut gradients, optimizer.max_norm());
+        check_finite(pass.output.mean, norm, step)?;
+        self.model.step_rows(rate, &gradients)?;
         self.model.encoder = self.optimizer.step(rate, self.model.encoder.clone(), gradients.dense);
-
-        self.carried.loss_sum += pass.output.mean;
-        self.carried.position.rows += pass.output.classes.len() as u64;
-        self.carried.position.reported_rows += pass.output.classes.len() as u64;
-        self.carried.position.reported_steps += 1;
-        self.carried.position.step += 1;
-        self.carried.position.tokens += window.scored as u64;
-        self.progress.advance(window.scored);
-        self.unsaved = true;
-        Ok(())
+        Ok(StepOutcome { loss: pass.output.mean, rows: pass.output.classes.len(), examples: window.scored })
     }
 
-    fn report(&mut self) -> Result<(), Error> {
-        let at = self.when();
-        let Position { reported_steps, reported_rows, .. } = self.carried.position;
-        let loss = self.carried.loss_sum / reported_steps as f64;
-        let distinct_rows = reported_rows as f64 / reported_steps as f64;
-        let learning_rate = self.rate(at.step);
-        let examples_per_second = self.progress.report(at.epoch, loss, distinct_rows);
-        self.carried.loss_sum = 0.0;
-        (self.carried.position.reported_steps, self.carried.position.reported_rows) = (0, 0);
-        Ok(self.journal.append(&Event::Step { at, loss, learning_rate, examples_per_second, distinct_rows })?)
+    fn evaluate(&self, split: Split, stop: &Stop) -> Result<Option<Evaluated>, Error> {
+        let Self { settings, corpus, .. } = self;
+        let tokens = match split {
+            Split::Valid => settings.train.validation(&corpus.valid),
+            Split::Test => &corpus.test,
+        };
+        let evaluation = score(&self.model, tokens, corpus.vocabulary.eos(), settings, stop)?;
+        Ok(evaluation.map(|evaluation| {
+            let perplexity = evaluation.perplexity;
+            Evaluated { score: Score::Value(perplexity), text: format!("perplexity {perplexity:.2}") }
+        }))
     }
 
-    /// Learning rate of a step counted from 1, as far as the validations so far tell.
-    fn rate(&self, step: u64) -> f64 {
-        let history = &self.carried.position.history;
-        self.settings.optimizer.rate(self.epoch_of(step), step, self.steps, history)
+    fn place(&self) -> Option<serde_json::Value> {
+        let place = self.windows.place()?;
+        Some(serde_json::to_value(place).expect("a place is plain numbers"))
     }
 
-    fn when(&self) -> When {
-        let step = self.carried.position.step;
-        When { step, epoch: self.epoch_of(step), seconds: self.seconds() }
+    fn save<'a>(&'a self, writer: CheckpointWriter<'a>) -> Result<CheckpointWriter<'a>, Error> {
+        let writer = save_states(self.model.save(writer)?, &self.states);
+        Ok(writer.optimizer("optimizer", &self.optimizer)?)
     }
 
-    fn seconds(&self) -> f64 {
-        self.offset + self.began.elapsed().as_secs_f64()
+    fn load(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
+        self.model.load(checkpoint)?;
+        load_states(checkpoint, &mut self.states)?;
+        self.optimizer = checkpoint.optimizer("optimizer", self.settings.optimizer.dense_optimizer())?;
+        let place = checkpoint.place()?;
+        Ok(self.windows.go_to(checkpoint.step().unwrap_or_default(), place.as_ref())?)
     }
 
-    /// Epoch of a step counted from 1; epochs are counted from 1, and 0 is before the first step.
-    fn epoch_of(&self, step: u64) -> usize {
-        step.div_ceil(self.epoch) as usize
-    }
-
-    fn check_finite(&self, loss: f64, norm: f64) -> Result<(), Error> {
-        let step = self.carried.position.step + 1;
-        match (loss.is_finite(), norm.is_finite()) {
-            (false, _) => Err(Error::Diverged { what: "loss", step }),
-            (_, false) => Err(Error::Diverged { what: "gradient", step }),
-            _ => Ok(()),
-        }
+    fn load_model(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
+        self.model.load(checkpoint)
     }
 }

@@ -34,7 +34,7 @@ fn settings() -> Settings {
             ..Default::default()
         },
         optimizer: OptimizerConfig { learning_rate: 0.01, clip_norm: Some(5.0), ..Default::default() },
-        train: TrainConfig { steps: Some(300), batch_size: 8, bptt: 16, ..Default::default() },
+        train: TrainConfig { steps: Some(300), batch_size: Some(8), bptt: Some(16), ..Default::default() },
     }
 }
 

@@ -1,12 +1,15 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What can go wrong in keeping a run.
+/// What can go wrong in a run, whatever its task.
 ///
 /// A message does not repeat the message of its source; print the whole chain.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The head, a table or the sampler refused something.
+    #[error(transparent)]
+    Softmax(#[from] rf_softmax::Error),
     /// The system refused to read, write, rename or create something.
     #[error("cannot read or write {}", path.display())]
     Io {
@@ -129,16 +132,86 @@ pub enum Error {
         /// Type in the file.
         found: String,
     },
+    /// The weights or the optimizer state of a checkpoint do not fit the model.
+    #[error("the checkpoint's {part} does not fit this model: {reason}")]
+    BadRecord {
+        /// Its name in the checkpoint, such as `encoder` or `optimizer`.
+        part: String,
+        /// What burn says.
+        reason: String,
+    },
+    /// The loss or the gradient is no longer finite.
+    #[error(
+        "training diverged: the {what} is not finite at step {step}. A lower `optimizer.learning_rate`, a lower \
+         `optimizer.clip_norm` or a longer warm-up (`optimizer.warmup_steps`) may help"
+    )]
+    Diverged {
+        /// `loss`, `gradient` or `embedding`.
+        what: &'static str,
+        /// Step, counted from 1.
+        step: u64,
+    },
+    /// The trainer was asked to stop, and stored its state.
+    #[error("interrupted after step {step}")]
+    Interrupted {
+        /// Steps done.
+        step: u64,
+    },
 }
 
 impl Error {
-    /// Whether the user's settings or files are at fault, rather than the machine.
+    /// Whether the user's settings or files are at fault, rather than the run or the machine.
     pub fn is_bad_input(&self) -> bool {
-        !matches!(self, Self::Io { .. })
+        match self {
+            Self::Softmax(error) => is_bad_head(error),
+            Self::Io { .. } | Self::Diverged { .. } | Self::Interrupted { .. } => false,
+            _ => true,
+        }
+    }
+
+    /// The same error, but that a query or a row that is not finite means that the run diverged at `step`.
+    pub(crate) fn at_step(self, step: u64) -> Self {
+        use rf_sampling::Error as Sampling;
+        match self {
+            Self::Softmax(rf_softmax::Error::Sampler(Sampling::BadQuery | Sampling::NotFinite(_))) => {
+                Self::Diverged { what: "embedding", step }
+            }
+            other => other,
+        }
     }
 
     /// Names the file that the system's answer is about: `….map_err(Error::at(path))`.
     pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { path: path.to_owned(), source }
+    }
+}
+
+/// Whether a head was given settings or a saved state that it cannot be made of.
+fn is_bad_head(error: &rf_softmax::Error) -> bool {
+    use rf_sampling::Error as Sampling;
+    use rf_softmax::Error as Softmax;
+    matches!(
+        error,
+        Softmax::BadSetting { .. }
+            | Softmax::WrongState { .. }
+            | Softmax::MissingState(_)
+            | Softmax::Misfit { .. }
+            | Softmax::Sampler(Sampling::BadSetting { .. } | Sampling::TooLarge { .. } | Sampling::WrongState { .. })
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_is_not_finite_means_that_the_run_diverged() {
+        let of_sampler = |error: rf_sampling::Error| Error::from(rf_softmax::Error::from(error)).at_step(7);
+        let error = of_sampler(rf_sampling::Error::BadQuery);
+        assert!(matches!(error, Error::Diverged { what: "embedding", step: 7 }));
+        assert!(!error.is_bad_input());
+        let setting = rf_softmax::Error::BadSetting { field: "draws", value: "0".into(), why: "too few".into() };
+        let error = Error::from(setting).at_step(7);
+        assert!(matches!(error, Error::Softmax(_)) && error.is_bad_input());
     }
 }

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// The validations of a run, oldest first: schedule, early stopping and the best checkpoint are functions of it.
@@ -21,7 +23,7 @@ pub struct History {
 }
 
 /// One evaluation on the validation data.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Validation {
     /// Steps done before it.
     pub step: u64,
@@ -30,17 +32,20 @@ pub struct Validation {
     /// Whether it was made only because the run ended there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub at_end: bool,
+    /// All figures by name, where more was measured than the score.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub figures: BTreeMap<String, f64>,
 }
 
 impl History {
-    /// Adds a validation after `step` steps.
+    /// Adds a validation after `step` steps that measured one figure.
     pub fn record(&mut self, step: u64, score: f64) {
-        self.validations.push(Validation { step, score, at_end: false });
+        self.push(Validation { step, score, at_end: false, figures: BTreeMap::new() });
     }
 
-    /// Adds a validation that is made only because the run ends after `step` steps.
-    pub fn record_end(&mut self, step: u64, score: f64) {
-        self.validations.push(Validation { step, score, at_end: true });
+    /// Adds a validation.
+    pub fn push(&mut self, validation: Validation) {
+        self.validations.push(validation);
     }
 
     /// Takes off a last validation that was made only because the run ended, where it now goes on: a run of the greater
@@ -50,13 +55,13 @@ impl History {
     }
 
     /// The last one.
-    pub fn latest(&self) -> Option<Validation> {
-        self.validations.last().copied()
+    pub fn latest(&self) -> Option<&Validation> {
+        self.validations.last()
     }
 
     /// The one with the lowest score, the first of equal ones.
-    pub fn best(&self) -> Option<Validation> {
-        self.validations.iter().copied().reduce(|best, next| if next.score < best.score { next } else { best })
+    pub fn best(&self) -> Option<&Validation> {
+        self.validations.iter().reduce(|best, next| if next.score < best.score { next } else { best })
     }
 
     /// Validations since the last one that improved on the best before it by more than the share `min_improvement`.
@@ -94,14 +99,15 @@ mod tests {
 
     #[test]
     fn the_first_of_equal_scores_is_the_best() {
-        let best = history(&[3.0, 2.0, 2.0, 4.0]).best().unwrap();
+        let history = history(&[3.0, 2.0, 2.0, 4.0]);
+        let best = history.best().unwrap();
         assert_eq!((best.step, best.score), (2, 2.0));
     }
 
     #[test]
     fn a_run_that_goes_on_forgets_the_validation_at_its_former_end() {
         let (before, mut history) = (history(&[4.0, 3.0]), history(&[4.0, 3.0]));
-        history.record_end(9, 2.0);
+        history.push(Validation { step: 9, score: 2.0, at_end: true, figures: BTreeMap::new() });
         assert_ne!(history, before);
         history.go_on();
         assert_eq!(history, before);
@@ -123,7 +129,10 @@ mod tests {
 
     #[test]
     fn a_history_is_read_back_bit_for_bit() {
-        let history = history(&[1.0 / 3.0, 93.123_456_789_012_34]);
+        let mut history = history(&[1.0 / 3.0, 93.123_456_789_012_34]);
+        assert!(!serde_json::to_string(&history).unwrap().contains("figures"));
+        let figures = BTreeMap::from([("P@1".into(), 0.1), ("P@5".into(), 1.0 / 7.0)]);
+        history.push(Validation { step: 3, score: -0.1, at_end: false, figures });
         let text = serde_json::to_string(&history).unwrap();
         assert_eq!(serde_json::from_str::<History>(&text).unwrap(), history);
     }

@@ -1,4 +1,7 @@
-//! What every trainer of the project keeps, whatever it trains: schedule, journal, checkpoint, progress, summary.
+//! What every trainer of the project shares, whatever it trains: loop, schedule, journal, checkpoint, progress, summary.
+//!
+//! [`run`] is the principal function. It trains a [`Task`], which supplies one step, an evaluation and a state to save;
+//! when to report, validate, store, stop and go back to the best model is the loop's affair.
 //!
 //! A run lives in a [`RunFolder`]. Its history is a [`Journal`], its latest state a [`Checkpoint`], its outcome a
 //! [`Summary`]. [`Progress`] tells the person who waits, [`Stop`] lets them end the run, and [`ScheduleConfig`] moves the
@@ -33,25 +36,31 @@
 //! ```
 
 mod checkpoint;
+mod dropout;
 mod error;
 mod history;
 mod journal;
 mod optimizer;
 mod progress;
+mod run;
 mod run_folder;
 mod schedule;
 mod stop;
 mod summary;
+mod task;
 mod train_config;
 
 pub use checkpoint::{Checkpoint, CheckpointWriter};
+pub use dropout::dropout_mask;
 pub use error::Error;
 pub use history::{History, Validation};
 pub use journal::{Event, Journal, When};
 pub use optimizer::{OptimizerConfig, OptimizerKind};
 pub use progress::{Progress, ProgressConfig};
+pub use run::{RunSettings, run};
 pub use run_folder::{RunFolder, replace_file};
 pub use schedule::{Cosine, Moment, Plateau, ScheduleConfig, StepDecay};
 pub use stop::Stop;
 pub use summary::{Score, Summary, peak_memory_bytes};
+pub use task::{Better, Evaluated, Split, StepOutcome, Task, TaskError, TaskFacts, check_finite};
 pub use train_config::{Length, TrainConfig};

@@ -1,3 +1,5 @@
+use burn::optim::decay::WeightDecayConfig;
+use burn::optim::{AdaGradConfig, AdamConfig, ModuleOptimizer, SgdConfig};
 use rf_softmax::RowOptimizer;
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +70,22 @@ impl OptimizerConfig {
             OptimizerKind::Sgd => RowOptimizer::Sgd,
             OptimizerKind::Adagrad => RowOptimizer::Adagrad,
         })
+    }
+
+    /// The optimizer of the dense weights. Its constants are those of the tables' rules; burn's own default for epsilon
+    /// is 1e-5.
+    pub fn dense_optimizer(&self) -> ModuleOptimizer {
+        let decay = (self.weight_decay > 0.0).then(|| WeightDecayConfig::new(self.weight_decay as f32));
+        match self.kind {
+            OptimizerKind::Adam => AdamConfig::new().with_epsilon(1e-8).with_weight_decay(decay).init(),
+            OptimizerKind::Sgd => SgdConfig::new().with_weight_decay(decay).init(),
+            OptimizerKind::Adagrad => AdaGradConfig::new().with_epsilon(1e-10).with_weight_decay(decay).init(),
+        }
+    }
+
+    /// Largest norm of a step's gradient: `clip_norm`, or infinity.
+    pub fn max_norm(&self) -> f64 {
+        self.clip_norm.unwrap_or(f64::INFINITY)
     }
 }
 

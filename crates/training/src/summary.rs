@@ -16,6 +16,16 @@ pub enum Score {
     Values(BTreeMap<String, f64>),
 }
 
+impl Score {
+    /// The figure called `name`; a figure that stands alone has any name.
+    pub fn figure(&self, name: &str) -> Option<f64> {
+        match self {
+            Self::Value(value) => Some(*value),
+            Self::Values(values) => values.get(name).copied(),
+        }
+    }
+}
+
 /// The outcome of a run, stored as `summary.json` when everything else is done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
@@ -137,6 +147,7 @@ mod tests {
         let score = Score::Values(BTreeMap::from([("P@1".into(), 0.5)]));
         assert_eq!(serde_json::to_string(&score).unwrap(), r#"{"P@1":0.5}"#);
         assert_eq!(serde_json::from_str::<Score>(r#"{"P@1":0.5}"#).unwrap(), score);
+        assert_eq!((score.figure("P@1"), score.figure("P@3")), (Some(0.5), None));
     }
 
     #[test]

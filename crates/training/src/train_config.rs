@@ -18,16 +18,23 @@ pub struct TrainConfig {
     /// Length of the run in steps, instead of `epochs`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
-    /// Streams of text that are read side by side.
-    pub batch_size: usize,
-    /// Words of a stream in a step: the gradient goes back no further.
-    pub bptt: usize,
-    /// Streams of text side by side in evaluation.
-    pub eval_batch_size: usize,
+    /// Streams of text that are read side by side, or points of a step; the task's own number when not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_size: Option<usize>,
+    /// Words of a stream in a step: the gradient goes back no further. Language models alone have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bptt: Option<usize>,
+    /// Streams of text, or points, side by side in evaluation; the task's own number when not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eval_batch_size: Option<usize>,
     /// Tokens at the start of the validation text that an evaluation scores; the whole text when not given. The test
     /// text is always scored whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eval_tokens: Option<usize>,
+    /// Points of the validation data that an evaluation scores, in extreme classification; all of them when not given.
+    /// The test data is always scored whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eval_points: Option<usize>,
     /// Steps from one evaluation on the validation data to the next; at the end of each epoch when not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evaluate_every: Option<u64>,
@@ -51,10 +58,11 @@ impl Default for TrainConfig {
         Self {
             epochs: None,
             steps: None,
-            batch_size: 20,
-            bptt: 35,
-            eval_batch_size: 10,
+            batch_size: None,
+            bptt: None,
+            eval_batch_size: None,
             eval_tokens: None,
+            eval_points: None,
             evaluate_every: None,
             checkpoint_every: None,
             log_every: 100,
@@ -97,6 +105,14 @@ mod tests {
     fn a_run_without_a_length_is_one_epoch() {
         assert_eq!(TrainConfig::default().length(), Length::Epochs(1));
         assert_eq!(TrainConfig { steps: Some(9), ..Default::default() }.length(), Length::Steps(9));
+    }
+
+    #[test]
+    fn sizes_that_the_task_decides_are_not_written() {
+        let written = serde_json::to_value(TrainConfig::default()).unwrap();
+        let written: Vec<_> = written.as_object().unwrap().keys().collect();
+        assert_eq!(written, ["keep_best", "log_every", "min_improvement"]);
+        assert!(serde_json::from_str::<TrainConfig>(r#"{"batchsize": 3}"#).is_err());
     }
 
     #[test]

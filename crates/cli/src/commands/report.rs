@@ -1,7 +1,7 @@
 //! What `rfs train` tells before and after: the plan in short, and the outcome.
 
 use rf_data::{Corpus, DataConfig, Known, TrainText};
-use rf_lm::ModelConfig;
+use rf_lm::{ModelConfig, Sizes};
 use rf_softmax::{LossKind, SamplerConfig, Sharing};
 use rf_training::{Cosine, Length, OptimizerConfig, Plateau, RunFolder, ScheduleConfig, Score, StepDecay, Summary};
 
@@ -10,7 +10,8 @@ use crate::plan::Plan;
 
 /// The plan in short, with what follows from it and the data.
 pub fn before(plan: &Plan, corpus: &Corpus, folder: &RunFolder) -> anyhow::Result<String> {
-    let windows = corpus.windows(plan.train.batch_size, plan.train.bptt).or_bad_input()?;
+    let Sizes { batch, bptt, .. } = Sizes::of(&plan.train);
+    let windows = corpus.windows(batch, bptt).or_bad_input()?;
     let lines = [
         format!("run        {}, seed {}", folder.path().display(), plan.seed),
         format!("data       {}", data(plan, corpus)),
@@ -153,7 +154,7 @@ fn length(plan: &Plan, epoch: u64) -> String {
         Length::Epochs(epochs) => epochs as u64 * epoch,
         Length::Steps(steps) => steps,
     };
-    let (batch, bptt) = (plan.train.batch_size, plan.train.bptt);
+    let Sizes { batch, bptt, .. } = Sizes::of(&plan.train);
     let tokens = grouped((batch * bptt) as u64);
     let early = plan
         .train

@@ -23,7 +23,7 @@ pub fn run(plan: &Plan, folder: &RunFolder, device: &Device, resume: bool) -> an
     let stop = stop_on_signals()?;
     let outcome = rf_lm::train(&plan.settings(), &corpus, folder, device, resume, &stop);
     let summary = match outcome {
-        Err(error) if !error.is_bad_input() => {
+        Err(rf_lm::Error::Training(error)) if !error.is_bad_input() => {
             let way_on = way_on(&error, folder);
             bail!("{:#}\n{way_on}", anyhow::Error::from(error));
         }

@@ -46,9 +46,9 @@ fn check_sizes(plan: &Plan, places: &Places) -> anyhow::Result<()> {
         ("loss.sampler.leaf_size", leaf_size),
         ("train.epochs", train.epochs),
         ("train.patience", train.patience),
-        ("train.batch_size", Some(train.batch_size)),
-        ("train.bptt", Some(train.bptt)),
-        ("train.eval_batch_size", Some(train.eval_batch_size)),
+        ("train.batch_size", train.batch_size),
+        ("train.bptt", train.bptt),
+        ("train.eval_batch_size", train.eval_batch_size),
         ("train.eval_tokens", train.eval_tokens),
     ];
     let steps = [

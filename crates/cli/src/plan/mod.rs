@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use rf_data::DataConfig;
-use rf_lm::{ModelConfig, Settings};
+use rf_lm::{ModelConfig, Settings, Sizes};
 use rf_softmax::LossConfig;
 use rf_training::{OptimizerConfig, RunFolder, TrainConfig, replace_file};
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,7 @@ impl Plan {
         let Experiment { task, seed, mut data, model, loss, mut optimizer, mut train, places } = experiment;
         resolve_data(&mut data, data_root)?;
         optimizer.rows = Some(optimizer.row_rule());
+        Sizes::resolve(&mut train);
         if train.steps.is_none() {
             train.epochs.get_or_insert(1);
         }
@@ -181,6 +182,8 @@ mod tests {
     fn every_value_is_resolved() {
         let plan = plan(TEXT, &[]).unwrap();
         assert_eq!((plan.train.epochs, plan.optimizer.rows), (Some(1), Some(RowOptimizer::LazyAdam)));
+        let TrainConfig { batch_size, bptt, eval_batch_size, .. } = plan.train;
+        assert_eq!([batch_size, bptt, eval_batch_size], [Some(20), Some(35), Some(10)]);
         let DataConfig::Text(text) = plan.data else { panic!("not text") };
         assert_eq!((text.train, text.test, text.stream), ("/data/a.txt".into(), "/far/c.txt".into(), None));
     }

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::io;
 
 use safetensors::Dtype;
@@ -42,13 +43,13 @@ element! {
     f64, F64;
 }
 
-/// Numbers of any of the types, borrowed from where they live: a table is not copied to be stored.
+/// Numbers of any of the types, borrowed where they live somewhere: a table is not copied to be stored.
 pub(super) enum Values<'a> {
-    F32(&'a [f32]),
-    F64(&'a [f64]),
-    U32(&'a [u32]),
-    U64(&'a [u64]),
-    U8(&'a [u8]),
+    F32(Cow<'a, [f32]>),
+    F64(Cow<'a, [f64]>),
+    U32(Cow<'a, [u32]>),
+    U64(Cow<'a, [u64]>),
+    U8(Cow<'a, [u8]>),
 }
 
 impl Values<'_> {

@@ -6,6 +6,7 @@
 //! refused.
 
 mod element;
+mod parts;
 mod reader;
 mod writer;
 

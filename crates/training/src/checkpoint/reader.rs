@@ -3,6 +3,7 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Metadata, TensorInfo};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::element::{CHUNK, Element};
@@ -58,6 +59,15 @@ impl Checkpoint {
         self.notes.state.get("step")?.as_u64()
     }
 
+    /// Place in the data, by the field `place` of the state (`text` in checkpoints of earlier versions); `None` where
+    /// the step says it all.
+    ///
+    /// # Errors
+    /// [`Error::BadJson`] when it does not have the form of `T`.
+    pub fn place<T: DeserializeOwned>(&self) -> Result<Option<T>, Error> {
+        Ok(self.state::<Placed<T>>()?.place)
+    }
+
     /// Validations so far, by the field `history` of the state; none where the state has no such field.
     pub fn history(&self) -> History {
         let history = self.notes.state.get("history");
@@ -66,7 +76,8 @@ impl Checkpoint {
 
     /// Whether its step has the best validation so far.
     pub fn is_best(&self) -> bool {
-        self.history().best().is_some_and(|best| Some(best.step) == self.step())
+        let history = self.history();
+        history.best().is_some_and(|best| Some(best.step) == self.step())
     }
 
     /// Names of the tensors.
@@ -136,6 +147,13 @@ impl Checkpoint {
             _ => Ok(info),
         }
     }
+}
+
+/// The part of a state that is the task's.
+#[derive(Deserialize)]
+struct Placed<T> {
+    #[serde(alias = "text")]
+    place: Option<T>,
 }
 
 /// The JSON header of a file of `found` bytes.

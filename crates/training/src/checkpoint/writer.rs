@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 use std::path::Path;
@@ -9,9 +10,10 @@ use super::element::Values;
 use super::{FORMAT, NOTES, Notes};
 use crate::{Error, replace_file};
 
-/// Collects views of the tensors of a run, and stores them as one checkpoint.
+/// Collects the tensors of a run, mostly as views, and stores them as one checkpoint.
 ///
-/// Beside the tensors' own memory it takes one buffer of 1 MiB, whatever their size.
+/// Beside the tensors' own memory it takes one buffer of 1 MiB, whatever their size. The same state makes the same file,
+/// in whatever order it is added.
 ///
 /// # Example
 /// ```
@@ -42,27 +44,28 @@ impl<'a> CheckpointWriter<'a> {
     ///
     /// # Panics
     /// When `values` does not fill `shape`, or `name` is taken; the same holds for its siblings.
-    pub fn f32(self, name: &str, shape: &[usize], values: &'a [f32]) -> Self {
-        self.tensor(name, shape, Values::F32(values))
+    pub fn f32(self, name: &str, shape: &[usize], values: impl Into<Cow<'a, [f32]>>) -> Self {
+        self.tensor(name, shape, Values::F32(values.into()))
     }
 
     /// Adds a tensor of 64-bit floats.
-    pub fn f64(self, name: &str, shape: &[usize], values: &'a [f64]) -> Self {
-        self.tensor(name, shape, Values::F64(values))
+    pub fn f64(self, name: &str, shape: &[usize], values: impl Into<Cow<'a, [f64]>>) -> Self {
+        self.tensor(name, shape, Values::F64(values.into()))
     }
 
     /// Adds a tensor of 32-bit whole numbers.
-    pub fn u32(self, name: &str, shape: &[usize], values: &'a [u32]) -> Self {
-        self.tensor(name, shape, Values::U32(values))
+    pub fn u32(self, name: &str, shape: &[usize], values: impl Into<Cow<'a, [u32]>>) -> Self {
+        self.tensor(name, shape, Values::U32(values.into()))
     }
 
     /// Adds a tensor of 64-bit whole numbers.
-    pub fn u64(self, name: &str, shape: &[usize], values: &'a [u64]) -> Self {
-        self.tensor(name, shape, Values::U64(values))
+    pub fn u64(self, name: &str, shape: &[usize], values: impl Into<Cow<'a, [u64]>>) -> Self {
+        self.tensor(name, shape, Values::U64(values.into()))
     }
 
     /// Adds bytes whose meaning the caller knows.
-    pub fn bytes(self, name: &str, values: &'a [u8]) -> Self {
+    pub fn bytes(self, name: &str, values: impl Into<Cow<'a, [u8]>>) -> Self {
+        let values = values.into();
         self.tensor(name, &[values.len()], Values::U8(values))
     }
 
