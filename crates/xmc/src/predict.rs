@@ -1,0 +1,103 @@
+//! A trained classifier, opened to rank labels.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use rf_data::{Propensity, XcPoints};
+use rf_softmax::{LossKind, NamedTensor, Ranked, RowOptimizer, StateFile};
+use rf_training::{Checkpoint, Stop};
+
+use crate::evaluate::{Evaluation, rank, score};
+use crate::model::Classifier;
+use crate::train::Facts;
+use crate::{Error, Settings};
+
+/// The model of a checkpoint, without what only training needs: moments and sampler are not read.
+#[derive(Debug)]
+pub struct Predictor {
+    model: Classifier,
+    facts: Facts,
+    step: u64,
+    batch: usize,
+}
+
+impl Predictor {
+    /// Opens the checkpoint at `path`, which was trained under `settings`.
+    ///
+    /// # Errors
+    /// [`Error::Training`] if there is no whole checkpoint, or it does not fit the settings.
+    pub fn open(settings: &Settings, path: &Path, device: &Device) -> Result<Self, Error> {
+        let checkpoint = Checkpoint::open(path)?;
+        let facts = Facts::load(&checkpoint)?;
+        let mut bare = settings.clone();
+        (bare.loss.kind, bare.optimizer.rows) = (LossKind::Full, Some(RowOptimizer::Sgd));
+        let mut model = Classifier::new(&bare, facts.features, &facts.counts, &device.clone().autodiff())?;
+        model.load(&checkpoint)?;
+        let (step, batch) = (checkpoint.step().unwrap_or_default(), settings.eval_batch_size());
+        Ok(Self { model, facts, step, batch })
+    }
+
+    /// Features of the model's input.
+    pub fn features(&self) -> usize {
+        self.facts.features
+    }
+
+    /// Labels, `n`.
+    pub fn labels(&self) -> usize {
+        self.facts.counts.len()
+    }
+
+    /// Steps of the checkpoint.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// Inverse document frequencies that the values of features are multiplied by; empty if they are not.
+    pub fn idf(&self) -> &[f32] {
+        &self.facts.idf
+    }
+
+    /// Gives the `k` best labels of every point and their logits to `each`, best first, in the order of the points.
+    /// Labels that a point's filter names are left out. Exact; memory does not grow with the number of points.
+    ///
+    /// # Errors
+    /// What `each` returns.
+    ///
+    /// # Panics
+    /// If a point has a feature that the model does not have.
+    pub fn rank(
+        &self,
+        points: &XcPoints,
+        k: usize,
+        each: impl FnMut(usize, &[Ranked]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        rank(&self.model, points, k, self.batch, &Stop::default(), each).map(drop)
+    }
+
+    /// Scores points, whose values are weighted as the model's were.
+    ///
+    /// # Errors
+    /// None with a model that this crate trained.
+    pub fn evaluate(&self, points: &XcPoints, propensity: Propensity) -> Result<Evaluation, Error> {
+        let weights = self.facts.inverse_propensities(propensity);
+        let scored = score(&self.model, points, &weights, self.batch, &Stop::default())?;
+        Ok(scored.expect("nobody asks to stop"))
+    }
+
+    /// Writes the model to a safetensors file, aside and renamed: `labels` `[n, d]`, as they enter the logits, and
+    /// `label_bias` `[n]` if there is one, `features` `[features, width]`, `hidden.k.bias` and `hidden.k.weight` of each
+    /// hidden layer, `tau`, and `idf` if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Training`] if the file cannot be written; an older one then stands.
+    pub fn export(&self, path: &Path) -> Result<(), Error> {
+        let parts = self.model.export();
+        let mut tensors: Vec<NamedTensor<'_>> =
+            parts.iter().map(|part| NamedTensor::f32(part.name.clone(), part.shape.clone(), &part.values)).collect();
+        let idf = self.idf();
+        if !idf.is_empty() {
+            tensors.push(NamedTensor::f32("idf".into(), vec![idf.len()], idf));
+        }
+        Ok(StateFile::save(path, &tensors)?)
+    }
+}
