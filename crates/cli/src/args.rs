@@ -29,6 +29,10 @@ pub enum Command {
     Train(TrainArgs),
     /// Evaluate a checkpoint of a run over all classes.
     Eval(EvalArgs),
+    /// Rank the labels of new points by a trained model.
+    Predict(PredictArgs),
+    /// Write a trained model to a safetensors file that other programs read.
+    Export(ExportArgs),
     /// Time the draws of samplers or whole training steps on random classes, beside the rates of this machine.
     Bench(BenchArgs),
     /// List, fetch and measure data sets.
@@ -85,6 +89,48 @@ pub struct EvalArgs {
     pub threads: Option<NonZeroUsize>,
 }
 
+/// Arguments of `rfs predict`.
+#[derive(Debug, clap::Args)]
+pub struct PredictArgs {
+    /// The folder of the run, of `task = "xmc"`.
+    pub run: PathBuf,
+    /// The points, in the format of the Extreme Classification Repository; their labels, if they have any, are ignored.
+    #[arg(long, value_name = "FILE")]
+    pub input: PathBuf,
+    /// Labels to name for each point; all labels where there are fewer.
+    #[arg(long, value_name = "N", default_value = "5")]
+    pub k: NonZeroUsize,
+    /// Where to write the predictions [default: the standard output].
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Names of the labels, line i, from 0, being the name of label i. Each line of the output is then point, rank,
+    /// score and name, with tabs between them.
+    #[arg(long, value_name = "FILE")]
+    pub names: Option<PathBuf>,
+    /// Which checkpoint to predict with [default: the best by validation where it is kept, else the latest].
+    #[arg(long, value_enum)]
+    pub checkpoint: Option<CheckpointChoice>,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value_t)]
+    pub device: DeviceChoice,
+    /// Threads to compute with [default: one for each core].
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// Arguments of `rfs export`.
+#[derive(Debug, clap::Args)]
+pub struct ExportArgs {
+    /// The folder of the run, of `task = "xmc"`.
+    pub run: PathBuf,
+    /// The file to write.
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub output: PathBuf,
+    /// Which checkpoint to export [default: the best by validation where it is kept, else the latest].
+    #[arg(long, value_enum)]
+    pub checkpoint: Option<CheckpointChoice>,
+}
+
 /// Which checkpoint of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum CheckpointChoice {
@@ -126,6 +172,14 @@ impl Split {
             Self::Test => "test",
         }
     }
+
+    /// The same part, as the crate of the data calls it.
+    pub fn of_data(self) -> rf_data::Split {
+        match self {
+            Self::Valid => rf_data::Split::Valid,
+            Self::Test => rf_data::Split::Test,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -149,6 +203,12 @@ mod tests {
         let Command::Eval(args) = Args::parse_from(text.split(' ')).command else { panic!("not eval") };
         assert_eq!((args.split, args.json, args.device), (Split::Valid, true, DeviceChoice::Ndarray));
         assert_eq!((args.checkpoint, args.threads), (Some(CheckpointChoice::Latest), NonZeroUsize::new(3)));
+        let text = "rfs predict r --input a --k 3 --output b --names c --checkpoint latest --device cpu --threads 1";
+        let Command::Predict(args) = Args::parse_from(text.split(' ')).command else { panic!("not predict") };
+        assert_eq!((args.k.get(), args.output, args.names), (3, Some("b".into()), Some("c".into())));
+        let text = "rfs export r --output a.safetensors --checkpoint best";
+        let Command::Export(args) = Args::parse_from(text.split(' ')).command else { panic!("not export") };
+        assert_eq!((args.output, args.checkpoint), ("a.safetensors".into(), Some(CheckpointChoice::Best)));
         let text = "rfs data stats a b --vocabulary 9 --train c --json";
         let Command::Data(DataCommand::Stats(args)) = Args::parse_from(text.split(' ')).command else {
             panic!("not stats")
@@ -164,6 +224,9 @@ mod tests {
             "rfs train a --set seed",
             "rfs train a --threads 0",
             "rfs eval r --split all",
+            "rfs predict r",
+            "rfs predict r --input a --k 0",
+            "rfs export r",
             "rfs data fetch",
             "rfs data stats",
         ] {

@@ -6,12 +6,12 @@ use rf_training::{Checkpoint, Error, RunFolder};
 
 use crate::args::{CheckpointChoice, TrainArgs};
 use crate::exit::{OrBadInput, bad_input};
-use crate::plan::{Differences, Plan};
+use crate::plan::{AnyPlan, Differences};
 
 /// The folder that `rfs train` works in, with `plan` stored in it.
 ///
 /// A folder that holds a run is refused, unless it is to be resumed and its plan is continued by `plan`.
-pub fn open_for_training(args: &TrainArgs, plan: &Plan) -> anyhow::Result<RunFolder> {
+pub fn open_for_training(args: &TrainArgs, plan: &AnyPlan) -> anyhow::Result<RunFolder> {
     let path = args.run.clone().unwrap_or_else(|| default_folder(&args.config));
     let folder = match RunFolder::create(&path, args.resume) {
         Err(error @ Error::HoldsARun { .. }) => {
@@ -21,7 +21,7 @@ pub fn open_for_training(args: &TrainArgs, plan: &Plan) -> anyhow::Result<RunFol
         other => other?,
     };
     if folder.holds_a_run() {
-        compare_plans(plan, &Plan::load(&folder)?, &folder)?;
+        compare_plans(plan, &AnyPlan::load(&folder)?, &folder)?;
         if args.checkpoint == Some(CheckpointChoice::Best) && !latest_is_best(&folder) {
             folder.back_to_best().or_bad_input()?;
         }
@@ -31,9 +31,20 @@ pub fn open_for_training(args: &TrainArgs, plan: &Plan) -> anyhow::Result<RunFol
 }
 
 /// The folder of a run that is there, and its plan.
-pub fn open_for_reading(path: &Path) -> anyhow::Result<(Plan, RunFolder)> {
+pub fn open_for_reading(path: &Path) -> anyhow::Result<(AnyPlan, RunFolder)> {
     let folder = RunFolder::open(path).or_bad_input()?;
-    Ok((Plan::load(&folder)?, folder))
+    Ok((AnyPlan::load(&folder)?, folder))
+}
+
+/// The checkpoint asked for; if none was, the one that the summary scores.
+pub fn checkpoint(folder: &RunFolder, choice: Option<CheckpointChoice>) -> anyhow::Result<PathBuf> {
+    let latest = Checkpoint::open(&folder.checkpoint()).or_bad_input()?;
+    Ok(match choice {
+        Some(CheckpointChoice::Latest) => folder.checkpoint(),
+        Some(CheckpointChoice::Best) if !latest.is_best() => folder.best(),
+        None if !latest.is_best() && folder.best().exists() => folder.best(),
+        Some(CheckpointChoice::Best) | None => folder.checkpoint(),
+    })
 }
 
 /// Whether the latest checkpoint is whole and has the best validation of all.
@@ -47,7 +58,7 @@ fn default_folder(config: &Path) -> PathBuf {
 }
 
 /// Refuses a plan that does not continue the `saved` one, and tells what it changes if it does.
-fn compare_plans(plan: &Plan, saved: &Plan, folder: &RunFolder) -> anyhow::Result<()> {
+fn compare_plans(plan: &AnyPlan, saved: &AnyPlan, folder: &RunFolder) -> anyhow::Result<()> {
     let Differences { allowed, refused } = plan.differences(saved)?;
     let path = folder.path().display();
     if !refused.is_empty() {
@@ -69,7 +80,7 @@ mod tests {
 
     use super::*;
     use crate::args::{Args, Command};
-    use crate::experiment::Experiment;
+    use crate::experiment;
 
     const TEXT: &str = "task = 'lm'\n";
 
@@ -77,7 +88,8 @@ mod tests {
         let run = run.display().to_string();
         let typed = [&["rfs", "train", "a.toml", "--run", &run], more].concat();
         let Command::Train(args) = Args::parse_from(typed).command else { panic!("not train") };
-        open_for_training(&args, &Plan::new(Experiment::parse(&args.config, TEXT, &args.set)?)?)
+        let document = experiment::parse(&args.config, TEXT, &args.set)?;
+        open_for_training(&args, &AnyPlan::new(document, "/data".as_ref())?)
     }
 
     #[test]
@@ -102,10 +114,11 @@ mod tests {
         fs::write(folder.journal(), "").unwrap();
         open(place.path(), &["--resume", "--set", "train.epochs=2"]).unwrap();
         open(place.path(), &["--resume", "--set", "train.epochs=3"]).unwrap();
-        assert_eq!(open_for_reading(place.path()).unwrap().0.train.epochs, Some(3));
+        let AnyPlan::Lm(plan) = open_for_reading(place.path()).unwrap().0 else { panic!("not lm") };
+        assert_eq!(plan.train.epochs, Some(3));
         let error = open(place.path(), &["--resume", "--set", "seed=2"]).unwrap_err().to_string();
         assert!(error.ends_with("seed: 1 there, 2 here; train.epochs: 3 there, 1 here"), "{error}");
-        assert_eq!(open_for_reading(place.path()).unwrap().0.seed, 1);
+        assert_eq!(open_for_reading(place.path()).unwrap().0, AnyPlan::Lm(plan));
     }
 
     #[test]

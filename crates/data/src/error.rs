@@ -158,6 +158,18 @@ pub enum Error {
         /// The names in the list.
         known: String,
     },
+    /// When a data set has files that no address gives, and they are not there.
+    #[error("{name} cannot be fetched, but got by hand from {page}: {how}. Still missing: {files}")]
+    ByHand {
+        /// The data set.
+        name: String,
+        /// Its page.
+        page: String,
+        /// What to do there.
+        how: String,
+        /// Where the files belong that are not there.
+        files: String,
+    },
     /// When a server is not reached or the connection to it is lost.
     #[error("{url}: {problem}")]
     Network {

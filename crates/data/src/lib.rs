@@ -73,8 +73,8 @@ pub use source::Source;
 pub use synthetic::{Known, Synthetic, SyntheticConfig};
 pub use vocabulary::Vocabulary;
 pub use xc::{
-    IdLists, Propensity, SparseRows, Values, ValuesConfig, Weighting, XcBatches, XcConfig, XcDataConfig, XcFiles,
-    XcKnown, XcPoints, XcSet, XcSizes, XcSyntheticConfig, read_names, read_points,
+    IdLists, Propensity, SparseRows, Values, ValuesConfig, Weighting, XcBatches, XcCensus, XcConfig, XcDataConfig,
+    XcFiles, XcKnown, XcPoints, XcSet, XcSizes, XcSyntheticConfig, read_names, read_points,
 };
 
 /// The token after every line.

@@ -37,10 +37,11 @@ impl Sampler for ExactSoftmax {
         let mut logits = vec![0.0; count * n];
         let table = Matrix::with_stride(classes.rows(), n, d, classes.width());
         matmul(&mut logits, n, 0.0, Matrix::new(queries, count, d), table.t(), Threads::One);
-        for class in 0..n {
-            let scale = if classes.is_normalized() { classes.inverse_norm(class) } else { 1.0 };
-            let bias = classes.bias(class);
-            logits[class..].iter_mut().step_by(n).for_each(|logit| *logit = classes.score(*logit * scale + bias));
+        let scale = |class| if classes.is_normalized() { classes.inverse_norm(class) } else { 1.0 };
+        let maps: Vec<(f32, f32)> = (0..n).map(|class| (scale(class), classes.bias(class))).collect();
+        for logits in logits.chunks_exact_mut(n) {
+            let mapped = logits.iter_mut().zip(&maps);
+            mapped.for_each(|(logit, (scale, bias))| *logit = classes.score(*logit * scale + bias));
         }
         logits
     }

@@ -8,6 +8,9 @@ pub enum Error {
     /// What can go wrong in any training: the head, the run folder, the course of training.
     #[error(transparent)]
     Training(#[from] rf_training::Error),
+    /// A run is to go on with other training points than it began with.
+    #[error("the training points are not those that the run began with: they must have changed")]
+    OtherPoints,
     /// A split is asked for that the data set does not have.
     #[error("the data set has no `{split}` data")]
     NoSplit {

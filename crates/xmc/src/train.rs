@@ -19,7 +19,8 @@ use crate::{Error, Settings};
 /// without labels are not trained on.
 ///
 /// # Errors
-/// [`Error::Data`] for settings that do not fit the data; [`Error::Training`] with an error of [`rf_training::run`] for
+/// [`Error::Data`] for settings that do not fit the data; [`Error::OtherPoints`] if a run is to go on with other labels or
+/// features than it began with; [`Error::Training`] with an error of [`rf_training::run`] for
 /// all else. Whatever the error, the last checkpoint is whole.
 pub fn train(
     settings: &Settings,
@@ -113,6 +114,9 @@ impl Task for XmcTask<'_> {
     }
 
     fn load(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
+        if Facts::load(checkpoint)? != self.facts {
+            return Err(Error::OtherPoints);
+        }
         self.model.load(checkpoint)?;
         self.optimizer = checkpoint.optimizer("optimizer", self.settings.optimizer.dense_optimizer())?;
         Ok(())

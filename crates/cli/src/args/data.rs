@@ -11,7 +11,8 @@ pub enum DataCommand {
     List(ListArgs),
     /// Fetch a data set into the data folder: RFS_DATA if that is set, else `datasets`.
     Fetch(FetchArgs),
-    /// Count lines, tokens and words of a text: files or folders, plain or gzip.
+    /// Measure data, plain or gzip: lines, tokens and words of a text (files or folders), or points, labels and features
+    /// of a file of the Extreme Classification Repository.
     Stats(StatsArgs),
 }
 
@@ -39,7 +40,7 @@ pub struct FetchArgs {
 /// Arguments of `rfs data stats`.
 #[derive(Debug, clap::Args)]
 pub struct StatsArgs {
-    /// The text: files, or folders whose files are read in the order of their names.
+    /// The text: files, or folders whose files are read in the order of their names; or one file of points.
     #[arg(required = true, value_name = "FILE")]
     pub text: Vec<PathBuf>,
     /// Count the tokens outside a vocabulary of so many classes, `<eos>` and `<unk>` included.

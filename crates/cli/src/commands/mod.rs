@@ -3,15 +3,23 @@
 pub mod bench;
 pub mod data;
 pub mod eval;
+pub mod export;
+pub mod predict;
 pub mod report;
 pub mod train;
+mod trained;
+
+use rf_training::TaskError;
 
 use crate::exit::OrBadInput;
 
-/// An error of the trainer, marked as one of the input where the user's settings or files are at fault.
-fn of_trainer<T>(result: Result<T, rf_lm::Error>) -> anyhow::Result<T> {
-    match result {
-        Err(error) if error.is_bad_input() => Err(error).or_bad_input(),
-        other => Ok(other?),
+/// The result of a trainer, its error marked as one of the input where the user's settings or files are at fault.
+fn of_trainer<T, E: TaskError>(result: Result<T, E>) -> anyhow::Result<T> {
+    match result.map_err(E::into_shared) {
+        Ok(value) => Ok(value),
+        Err(Ok(error)) if !error.is_bad_input() => Err(error.into()),
+        Err(Ok(error)) => Err(error).or_bad_input(),
+        // A task's own errors are always of the input.
+        Err(Err(error)) => Err(error).or_bad_input(),
     }
 }

@@ -11,6 +11,7 @@ mod tests;
 
 use std::path::Path;
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::de::DeTable;
 use toml::{Table, Value};
@@ -20,12 +21,13 @@ pub use places::Places;
 use places::line_of;
 
 use crate::exit::bad_input;
+use crate::task::Task;
 
 /// Keys of which a setting of one takes away the other: table, one, other.
 const RIVALS: [(&str, &str, &str); 2] = [("train", "epochs", "steps"), ("train", "steps", "epochs")];
 
 /// A TOML file under overrides.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Document {
     /// The file alone.
     file: Table,
@@ -78,6 +80,16 @@ impl Document {
             self.places.remove(&[tables, &[(*rival).to_owned()]].concat());
         }
         Ok(())
+    }
+
+    /// What is learnt; the other keys depend on it.
+    pub fn task(&self) -> anyhow::Result<Task> {
+        #[derive(Deserialize)]
+        struct Head {
+            task: Task,
+        }
+        let (Head { task }, _) = self.clone().read()?;
+        Ok(task)
     }
 
     /// Reads the document as a `T`.

@@ -1,29 +1,29 @@
-//! Ranges of values. What depends on the data, such as more draws than classes, is found when the model is built.
+//! Ranges of the values that all tasks have. What depends on the data, such as more draws than classes, is found when the model is built.
 
 use std::fmt::Display;
 
-use rf_data::DataConfig;
 use rf_softmax::{LossConfig, SamplerConfig};
 use rf_training::OptimizerConfig;
 
 use super::Plan;
 use crate::document::Places;
 use crate::exit::OrBadInput;
+use crate::task::TaskKind;
 
 /// A condition on a number, and its name.
-type Range = (fn(f64) -> bool, &'static str);
+pub type Range = (fn(f64) -> bool, &'static str);
 
 const POSITIVE: Range = (|x| x > 0.0 && x.is_finite(), "it must be positive and finite");
 const NOT_NEGATIVE: Range = (|x| x >= 0.0 && x.is_finite(), "it must be at least 0 and finite");
 const FINITE: Range = (f64::is_finite, "it must be finite");
 const SHARE: Range = (|x| (0.0..=1.0).contains(&x), "it must lie between 0 and 1");
-const PROBABILITY_BELOW_ONE: Range = (|x| (0.0..1.0).contains(&x), "it must be at least 0 and below 1");
+/// Of a dropout.
+pub const PROBABILITY_BELOW_ONE: Range = (|x| (0.0..1.0).contains(&x), "it must be at least 0 and below 1");
 
 /// Refuses values outside their ranges, naming where they were set.
-pub fn check(plan: &Plan, places: &Places) -> anyhow::Result<()> {
+pub fn check<T: TaskKind>(plan: &Plan<T>, places: &Places) -> anyhow::Result<()> {
+    T::check(plan, places)?;
     check_sizes(plan, places)?;
-    check_data(&plan.data, places)?;
-    check_model(plan, places)?;
     check_loss(&plan.loss, places)?;
     check_optimizer(&plan.optimizer, places)?;
     in_range(places, "train.min_improvement", plan.train.min_improvement, SHARE)?;
@@ -33,72 +33,50 @@ pub fn check(plan: &Plan, places: &Places) -> anyhow::Result<()> {
     }
 }
 
-fn check_sizes(plan: &Plan, places: &Places) -> anyhow::Result<()> {
-    let (model, train) = (&plan.model, &plan.train);
+/// Refuses sizes of zero.
+pub fn at_least_one(places: &Places, sizes: &[(&str, Option<usize>)]) -> anyhow::Result<()> {
+    match sizes.iter().find(|(_, size)| *size == Some(0)) {
+        Some((field, _)) => Err(places.bad(field, "0 is not allowed; it must be at least 1")),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a setting that is there although the task does not have it.
+pub fn only_of<V>(places: &Places, field: &str, value: Option<V>, whose: &str) -> anyhow::Result<()> {
+    value.map_or(Ok(()), |_| Err(places.bad(field, &format!("only {whose} have it"))))
+}
+
+/// Names where a value of the data was set that the data refuses.
+pub fn of_data<V>(places: &Places, result: Result<V, rf_data::Error>) -> anyhow::Result<()> {
+    match result {
+        Err(rf_data::Error::Config { field, value, problem }) => {
+            // The place is kept for the whole list, not for an entry like `choices[2]`.
+            let key = field.split('[').next().unwrap_or(&field);
+            let rule = if problem.starts_with("must") { format!("it {problem}") } else { problem };
+            Err(places.bad(&format!("data.{key}"), &format!("{value} is not allowed; {rule}")))
+        }
+        other => other.map(drop).or_bad_input(),
+    }
+}
+
+fn check_sizes<T: TaskKind>(plan: &Plan<T>, places: &Places) -> anyhow::Result<()> {
+    let train = &plan.train;
     let (features, leaf_size) = tree_sizes(&plan.loss.sampler);
+    let steps = |steps: Option<u64>| steps.map(|steps| usize::from(steps > 0));
     let sizes = [
-        ("model.embedding", Some(model.embedding)),
-        ("model.hidden", Some(model.hidden)),
-        ("model.layers", Some(model.layers)),
-        ("model.projection", model.projection),
         ("loss.draws", Some(plan.loss.draws)),
         ("loss.sampler.features", features),
         ("loss.sampler.leaf_size", leaf_size),
         ("train.epochs", train.epochs),
         ("train.patience", train.patience),
         ("train.batch_size", train.batch_size),
-        ("train.bptt", train.bptt),
         ("train.eval_batch_size", train.eval_batch_size),
-        ("train.eval_tokens", train.eval_tokens),
+        ("train.steps", steps(train.steps)),
+        ("train.evaluate_every", steps(train.evaluate_every)),
+        ("train.checkpoint_every", steps(train.checkpoint_every)),
+        ("train.log_every", steps(Some(train.log_every))),
     ];
-    let steps = [
-        ("train.steps", train.steps),
-        ("train.evaluate_every", train.evaluate_every),
-        ("train.checkpoint_every", train.checkpoint_every),
-        ("train.log_every", Some(train.log_every)),
-    ];
-    let sizes = sizes.into_iter().filter(|(_, size)| *size == Some(0)).map(|(field, _)| field);
-    let steps = steps.into_iter().filter(|(_, steps)| *steps == Some(0)).map(|(field, _)| field);
-    match sizes.chain(steps).next() {
-        Some(field) => Err(places.bad(field, "0 is not allowed; it must be at least 1")),
-        None => Ok(()),
-    }
-}
-
-fn check_data(data: &DataConfig, places: &Places) -> anyhow::Result<()> {
-    match data {
-        DataConfig::Text(text) => match text.vocabulary {
-            Some(cap @ 0..3) => {
-                let message = format!("{cap} is not allowed; it must be at least 3: <eos>, <unk> and one word");
-                Err(places.bad("data.vocabulary", &message))
-            }
-            _ => Ok(()),
-        },
-        DataConfig::Synthetic(_) => match data.known() {
-            Err(rf_data::Error::Config { field, value, problem }) => {
-                // The place is kept for the whole list, not for an entry like `choices[2]`.
-                let key = field.split('[').next().unwrap_or(&field);
-                Err(places.bad(&format!("data.{key}"), &format!("{value} is not allowed; it {problem}")))
-            }
-            other => other.map(drop).or_bad_input(),
-        },
-    }
-}
-
-fn check_model(plan: &Plan, places: &Places) -> anyhow::Result<()> {
-    let model = &plan.model;
-    in_range(places, "model.dropout", model.dropout, PROBABILITY_BELOW_ONE)?;
-    in_range(places, "model.recurrent_dropout", model.recurrent_dropout, PROBABILITY_BELOW_ONE)?;
-    in_range(places, "model.word_dropout", model.word_dropout, PROBABILITY_BELOW_ONE)?;
-    let width = model.query_width();
-    if model.tied && model.embedding != width {
-        let message = format!(
-            "it needs `model.embedding` equal to the width of h, but these are {} and {width}",
-            model.embedding
-        );
-        return Err(places.bad("model.tied", &message));
-    }
-    Ok(())
+    at_least_one(places, &sizes)
 }
 
 fn check_loss(loss: &LossConfig, places: &Places) -> anyhow::Result<()> {
@@ -144,7 +122,8 @@ fn tree_sizes(sampler: &SamplerConfig) -> (Option<usize>, Option<usize>) {
     }
 }
 
-fn in_range<T: Copy + Display + Into<f64>>(
+/// Refuses a number outside its range.
+pub fn in_range<T: Copy + Display + Into<f64>>(
     places: &Places,
     field: &str,
     value: T,
@@ -160,14 +139,14 @@ fn in_range<T: Copy + Display + Into<f64>>(
 mod tests {
     use std::path::Path;
 
-    use super::*;
-    use crate::experiment::Experiment;
+    use crate::experiment;
+    use crate::plan::AnyPlan;
 
     const TEXT: &str = "task = 'lm'\n[loss]\ntau = 11.1\n[loss.sampler]\nkind = 'rff'\n";
 
-    fn plan(text: &str, overrides: &[&str]) -> anyhow::Result<Plan> {
+    fn plan(text: &str, overrides: &[&str]) -> anyhow::Result<AnyPlan> {
         let overrides: Vec<_> = overrides.iter().map(|text| text.parse().unwrap()).collect();
-        Plan::new(Experiment::parse(Path::new("a.toml"), text, &overrides)?)
+        AnyPlan::new(experiment::parse(Path::new("a.toml"), text, &overrides)?, Path::new("/data"))
     }
 
     fn message(overrides: &[&str]) -> String {
@@ -176,16 +155,9 @@ mod tests {
 
     #[test]
     fn a_size_of_zero_is_refused_with_its_place() {
-        for field in [
-            "model.hidden",
-            "model.projection",
-            "loss.draws",
-            "loss.sampler.features",
-            "loss.sampler.leaf_size",
-            "train.log_every",
-            "train.patience",
-            "train.eval_tokens",
-        ] {
+        for field in
+            ["loss.draws", "loss.sampler.features", "loss.sampler.leaf_size", "train.log_every", "train.patience"]
+        {
             let change = format!("{field}=0");
             assert_eq!(message(&[&change]), format!("--set {change}: 0 is not allowed; it must be at least 1"));
         }
@@ -196,8 +168,6 @@ mod tests {
     #[test]
     fn a_number_outside_its_range_is_refused_with_its_place() {
         for (change, value, rule) in [
-            ("model.dropout=1", "1", "it must be at least 0 and below 1"),
-            ("model.dropout=nan", "NaN", "it must be at least 0 and below 1"),
             ("loss.tau=0", "0", "it must be positive and finite"),
             ("loss.sampler.nu=-4.1", "-4.1", "it must be positive and finite"),
             ("loss.sampler.floor=-0.5", "-0.5", "it must be at least 0 and finite"),
@@ -206,8 +176,6 @@ mod tests {
             ("optimizer.learning_rate=-0.5", "-0.5", "it must be positive and finite"),
             ("optimizer.clip_norm=inf", "inf", "it must be positive and finite"),
             ("optimizer.weight_decay=-1.5", "-1.5", "it must be at least 0 and finite"),
-            ("model.recurrent_dropout=1", "1", "it must be at least 0 and below 1"),
-            ("model.word_dropout=-0.5", "-0.5", "it must be at least 0 and below 1"),
             ("train.min_improvement=2", "2", "it must lie between 0 and 1"),
         ] {
             assert_eq!(message(&[change]), format!("--set {change}: {value} is not allowed; {rule}"));
@@ -222,27 +190,6 @@ mod tests {
             let change = format!("loss.sampler={sampler}");
             assert_eq!(message(&[&change]), format!("--set {change}: {rule}"));
         }
-    }
-
-    #[test]
-    fn a_language_or_a_vocabulary_that_cannot_be_is_refused() {
-        let change = "data={kind='synthetic', sharing=9}";
-        assert_eq!(message(&[change]), format!("--set {change}: 9 is not allowed; it must be 1 to topics = 8"));
-        let text = "task = 'lm'\n[data]\nkind = 'synthetic'\nchoices = [4, 3]\n";
-        let wanted = "a.toml, line 4, data.choices: 3 is not allowed; it must be a positive multiple of sharing = 2";
-        assert_eq!(plan(text, &[]).unwrap_err().to_string(), wanted);
-        let change = "data={kind='text', train='a', valid='b', test='c', vocabulary=2}";
-        assert!(message(&[change]).ends_with(": 2 is not allowed; it must be at least 3: <eos>, <unk> and one word"));
-    }
-
-    #[test]
-    fn a_tied_model_needs_classes_as_wide_as_its_embedding() {
-        let tied = |more: &[&str]| plan(TEXT, &[&["model.tied=true", "model.embedding=100"], more].concat());
-        assert!(tied(&["model.hidden=100"]).is_ok());
-        assert!(tied(&["model.projection=100"]).is_ok());
-        let wanted =
-            "--set model.tied=true: it needs `model.embedding` equal to the width of h, but these are 100 and 50";
-        assert_eq!(tied(&["model.hidden=100", "model.projection=50"]).unwrap_err().to_string(), wanted);
     }
 
     #[test]
@@ -264,6 +211,7 @@ mod tests {
         let text = format!("{TEXT}[train]\nepochs = 2\nsteps = 7\n");
         let wanted = "a.toml, line 8, train.steps: a run has either `epochs` or `steps`, not both";
         assert_eq!(plan(&text, &[]).unwrap_err().to_string(), wanted);
-        assert_eq!(plan(&text, &["train.epochs=3"]).unwrap().train.epochs, Some(3));
+        let AnyPlan::Lm(plan) = plan(&text, &["train.epochs=3"]).unwrap() else { panic!("not lm") };
+        assert_eq!(plan.train.epochs, Some(3));
     }
 }

@@ -1,20 +1,21 @@
 //! What will be done: an experiment whose every value is resolved and checked.
 
 mod check;
+mod lm;
+mod xmc;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use rf_data::DataConfig;
-use rf_lm::{ModelConfig, Settings, Sizes};
 use rf_softmax::LossConfig;
 use rf_training::{OptimizerConfig, RunFolder, TrainConfig, replace_file};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use crate::document::Document;
+use crate::document::{Document, Override};
 use crate::exit::OrBadInput;
-use crate::experiment::{Experiment, Task};
+use crate::experiment::{self, Experiment};
+use crate::task::{Lm, Task, TaskKind, Xmc};
 
 /// Keys that may grow when a run is resumed.
 const MAY_GROW: [&str; 2] = ["train.epochs", "train.steps"];
@@ -41,18 +42,28 @@ pub struct Differences {
     pub refused: Vec<String>,
 }
 
-/// A checked experiment; `plan.toml` of a run folder is its text.
+/// A plan of any task; `plan.toml` of a run folder is its text.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum AnyPlan {
+    /// A language model.
+    Lm(Plan<Lm>),
+    /// Extreme classification.
+    Xmc(Plan<Xmc>),
+}
+
+/// A checked experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Plan {
+#[serde(deny_unknown_fields, bound = "")]
+pub struct Plan<T: TaskKind> {
     /// What is learnt.
     pub task: Task,
     /// Seed of all random numbers.
     pub seed: u64,
     /// Section `[data]`, its paths absolute.
-    pub data: DataConfig,
+    pub data: T::Data,
     /// Section `[model]`.
-    pub model: ModelConfig,
+    pub model: T::Model,
     /// Section `[loss]`.
     pub loss: LossConfig,
     /// Section `[optimizer]`, with the rule for rows.
@@ -61,17 +72,12 @@ pub struct Plan {
     pub train: TrainConfig,
 }
 
-impl Plan {
-    /// Resolves and checks `experiment`.
-    pub fn new(experiment: Experiment) -> anyhow::Result<Self> {
-        Self::with_data_root(experiment, &rf_data::data_root())
-    }
-
-    fn with_data_root(experiment: Experiment, data_root: &Path) -> anyhow::Result<Self> {
+impl<T: TaskKind> Plan<T> {
+    /// Resolves and checks `experiment`, the data paths being below `data_root`.
+    fn new(experiment: Experiment<T>, data_root: &Path) -> anyhow::Result<Self> {
         let Experiment { task, seed, mut data, model, loss, mut optimizer, mut train, places } = experiment;
-        resolve_data(&mut data, data_root)?;
+        T::resolve(&mut data, &mut train, data_root)?;
         optimizer.rows = Some(optimizer.row_rule());
-        Sizes::resolve(&mut train);
         if train.steps.is_none() {
             train.epochs.get_or_insert(1);
         }
@@ -80,31 +86,44 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Reads a plan that was stored.
+    fn read(document: Document) -> anyhow::Result<Self> {
+        let (plan, places) = document.read::<Self>()?;
+        check::check(&plan, &places)?;
+        Ok(plan)
+    }
+}
+
+impl AnyPlan {
+    /// The plan of the experiment file at `path` under `overrides`.
+    pub fn of_file(path: &Path, overrides: &[Override]) -> anyhow::Result<Self> {
+        Self::new(experiment::load(path, overrides)?, &rf_data::data_root())
+    }
+
+    /// Resolves and checks an experiment.
+    pub fn new(document: Document, data_root: &Path) -> anyhow::Result<Self> {
+        Ok(match document.task()? {
+            Lm::TASK => Self::Lm(Plan::new(Experiment::read(document)?, data_root)?),
+            Xmc::TASK => Self::Xmc(Plan::new(Experiment::read(document)?, data_root)?),
+        })
+    }
+
     /// Reads the plan of the run in `folder`.
     pub fn load(folder: &RunFolder) -> anyhow::Result<Self> {
         let path = folder.plan();
         let text =
             std::fs::read_to_string(&path).map_err(|source| rf_training::Error::Io { path: path.clone(), source });
-        let (plan, places) = Document::parse(&path, &text.or_bad_input()?)?.read::<Self>()?;
-        check::check(&plan, &places)?;
-        Ok(plan)
+        let document = Document::parse(&path, &text.or_bad_input()?)?;
+        Ok(match document.task()? {
+            Lm::TASK => Self::Lm(Plan::read(document)?),
+            Xmc::TASK => Self::Xmc(Plan::read(document)?),
+        })
     }
 
     /// Stores the plan in `folder`.
     pub fn save(&self, folder: &RunFolder) -> anyhow::Result<()> {
         let text = toml::to_string(self)?;
         Ok(replace_file(&folder.plan(), |file| file.write_all(text.as_bytes()))?)
-    }
-
-    /// What the trainer of language models is told.
-    pub fn settings(&self) -> Settings {
-        Settings {
-            seed: self.seed,
-            model: self.model.clone(),
-            loss: self.loss.clone(),
-            optimizer: self.optimizer.clone(),
-            train: self.train.clone(),
-        }
     }
 
     /// How this plan differs from `saved`, the plan of a run that it is to continue.
@@ -132,20 +151,6 @@ impl Plan {
     }
 }
 
-/// Makes the data paths absolute, `root` being the folder that relative ones start from, and settles whether the training
-/// text is a stream.
-fn resolve_data(data: &mut DataConfig, root: &Path) -> std::io::Result<()> {
-    if let DataConfig::Text(text) = data {
-        for source in [&mut text.train, &mut text.valid, &mut text.test] {
-            *source = source.try_map(|path| std::path::absolute(root.join(path)))?;
-        }
-        if text.is_stream(root) {
-            text.stream = Some(true);
-        }
-    }
-    Ok(())
-}
-
 fn may_change(key: &str) -> bool {
     MAY_CHANGE.contains(&key) || key.starts_with("optimizer.schedule.")
 }
@@ -166,6 +171,7 @@ fn flatten(prefix: &str, table: Table, flat: &mut BTreeMap<String, Value>) {
 
 #[cfg(test)]
 mod tests {
+    use rf_data::{DataConfig, XcDataConfig};
     use rf_softmax::RowOptimizer;
 
     use super::*;
@@ -173,14 +179,22 @@ mod tests {
     const TEXT: &str = "task = 'lm'\n[data]\nkind = 'text'\ntrain = 'a.txt'\nvalid = 'b.txt'\ntest = '/far/c.txt'\n\
                         [loss]\ntau = 11.1\n[loss.sampler]\nkind = 'uniform'\n";
 
-    fn plan(text: &str, overrides: &[&str]) -> anyhow::Result<Plan> {
+    const POINTS: &str = "task = 'xmc'\n[data]\nkind = 'xc'\ntrain = { features = 'a', labels = '/far/b' }\n\
+                          test = 'c'\nlabel_names = 'd'\n[loss.sampler]\nkind = 'uniform'\n";
+
+    fn any(text: &str, overrides: &[&str]) -> anyhow::Result<AnyPlan> {
         let overrides: Vec<_> = overrides.iter().map(|text| text.parse().unwrap()).collect();
-        Plan::with_data_root(Experiment::parse(Path::new("a.toml"), text, &overrides)?, Path::new("/data"))
+        AnyPlan::new(experiment::parse(Path::new("a.toml"), text, &overrides)?, Path::new("/data"))
+    }
+
+    fn lm(text: &str, overrides: &[&str]) -> Plan<Lm> {
+        let AnyPlan::Lm(plan) = any(text, overrides).unwrap() else { panic!("not lm") };
+        plan
     }
 
     #[test]
     fn every_value_is_resolved() {
-        let plan = plan(TEXT, &[]).unwrap();
+        let plan = lm(TEXT, &[]);
         assert_eq!((plan.train.epochs, plan.optimizer.rows), (Some(1), Some(RowOptimizer::LazyAdam)));
         let TrainConfig { batch_size, bptt, eval_batch_size, .. } = plan.train;
         assert_eq!([batch_size, bptt, eval_batch_size], [Some(20), Some(35), Some(10)]);
@@ -189,8 +203,29 @@ mod tests {
     }
 
     #[test]
+    fn every_value_of_points_is_resolved() {
+        let AnyPlan::Xmc(plan) = any(POINTS, &[]).unwrap() else { panic!("not xmc") };
+        assert_eq!((plan.task, plan.train.epochs, plan.train.bptt), (Task::Xmc, Some(1), None));
+        assert_eq!((plan.train.batch_size, plan.train.eval_batch_size), (Some(256), Some(1024)));
+        let XcDataConfig::Xc(data) = plan.data else { panic!("not files") };
+        let paths: Vec<_> = data.train.paths().into_iter().chain(data.test.paths()).collect();
+        assert_eq!(paths, ["/data/a", "/far/b", "/data/c"].map(Path::new));
+        assert_eq!(data.label_names, Some("/data/d".into()));
+    }
+
+    #[test]
+    fn the_task_is_read_before_what_depends_on_it() {
+        let message = |text| any(text, &[]).unwrap_err().to_string();
+        assert_eq!(message("seed = 1\n"), "a.toml: missing field `task`");
+        let wanted = "a.toml, line 2, task: unknown variant `ml`, expected `lm` or `xmc`";
+        assert_eq!(message("sed = 1\ntask = 'ml'\n"), wanted);
+        let wanted = "a.toml, line 3, model.embedding: unknown field `embedding`, expected one of `dim`";
+        assert!(message("task = 'xmc'\n[model]\nembedding = 3\n").starts_with(wanted));
+    }
+
+    #[test]
     fn a_text_of_several_files_is_a_stream() {
-        let plan = plan(&TEXT.replace("'a.txt'", "['a', '/far/b']"), &[]).unwrap();
+        let plan = lm(&TEXT.replace("'a.txt'", "['a', '/far/b']"), &[]);
         let DataConfig::Text(text) = plan.data else { panic!("not text") };
         let paths = ["/data/a", "/far/b"].map(std::path::PathBuf::from);
         assert_eq!((text.train.paths(), text.stream), (&paths[..], Some(true)));
@@ -206,7 +241,7 @@ mod tests {
                 if path.is_dir() {
                     folders.push(path);
                 } else if path.extension().is_some_and(|extension| extension == "toml") {
-                    Plan::new(Experiment::load(&path, &[]).unwrap()).unwrap();
+                    AnyPlan::of_file(&path, &[]).unwrap();
                     plans += 1;
                 }
             }
@@ -222,16 +257,21 @@ mod tests {
             ["train.steps=70", "optimizer.clip_norm=5", "optimizer.schedule={kind='step',from_epoch=2,factor=0.1}"];
         let more = ["train.patience=3", "optimizer.schedule.kind=plateau", "model.variational=true"];
         for overrides in [&[][..], &overrides, &more, &["optimizer.schedule.kind=cosine"]] {
-            let plan = plan(TEXT, overrides).unwrap();
+            let plan = any(TEXT, overrides).unwrap();
             plan.save(&folder).unwrap();
-            assert_eq!(Plan::load(&folder).unwrap(), plan);
+            assert_eq!(AnyPlan::load(&folder).unwrap(), plan);
+        }
+        for overrides in [&[][..], &["data={kind='synthetic', inclusion=[0.5]}", "model.hidden=[64, 32]"]] {
+            let plan = any(POINTS, overrides).unwrap();
+            plan.save(&folder).unwrap();
+            assert_eq!(AnyPlan::load(&folder).unwrap(), plan);
         }
     }
 
     #[test]
     fn a_longer_run_is_a_continuation_and_any_other_change_is_named() {
         let differences = |there: &[&str], here: &[&str]| {
-            plan(TEXT, here).unwrap().differences(&plan(TEXT, there).unwrap()).unwrap().refused
+            any(TEXT, here).unwrap().differences(&any(TEXT, there).unwrap()).unwrap().refused
         };
         assert!(differences(&["train.epochs=2"], &["train.epochs=3"]).is_empty());
         assert_eq!(differences(&["train.epochs=3"], &["train.epochs=2"]), ["train.epochs: 3 there, 2 here"]);
@@ -246,11 +286,16 @@ mod tests {
     }
 
     #[test]
+    fn a_run_of_one_task_is_not_continued_by_another() {
+        let refused = any(POINTS, &[]).unwrap().differences(&any(TEXT, &[]).unwrap()).unwrap().refused;
+        assert!(refused.contains(&"task: \"lm\" there, \"xmc\" here".to_owned()), "{refused:?}");
+    }
+
+    #[test]
     fn another_rate_or_schedule_is_allowed_and_told() {
         let schedule = "optimizer.schedule={kind='step', from_epoch=2, factor=0.1}";
-        let here =
-            plan(TEXT, &["optimizer.learning_rate=0.5", "train.patience=3", "train.epochs=2", schedule]).unwrap();
-        let Differences { allowed, refused } = here.differences(&plan(TEXT, &[]).unwrap()).unwrap();
+        let here = any(TEXT, &["optimizer.learning_rate=0.5", "train.patience=3", "train.epochs=2", schedule]).unwrap();
+        let Differences { allowed, refused } = here.differences(&any(TEXT, &[]).unwrap()).unwrap();
         assert!(refused.is_empty(), "{refused:?}");
         let wanted = [
             "optimizer.learning_rate: 0.001 there, 0.5 here",
@@ -262,7 +307,7 @@ mod tests {
         ];
         assert_eq!(allowed, wanted);
         for key in ["optimizer.kind=sgd", "train.keep_best=false", "model.dropout=0.5", "train.bptt=3"] {
-            assert!(!plan(TEXT, &[key]).unwrap().differences(&here).unwrap().refused.is_empty(), "{key}");
+            assert!(!any(TEXT, &[key]).unwrap().differences(&here).unwrap().refused.is_empty(), "{key}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::rig::{Rig, files, text};
 
@@ -96,6 +96,71 @@ fn a_text_is_measured_in_words_and_in_json() {
         "nowhere: cannot open the file: No such file or directory (os error 2)"
     );
     assert!(rig.refused("data stats train.txt --vocabulary 2").contains("--vocabulary 2: it must be at least 3"));
+}
+
+/// Five points, one without labels, one without features.
+const POINTS: &str = "5 6 1234\n3,1009 1:1 2:1\n 4:1\n1009,3 \n7 0:1\n3 5:1\n";
+
+#[test]
+fn points_with_labels_are_counted_in_words_and_in_json() {
+    let rig = Rig::new();
+    rig.write("points.txt", POINTS.as_bytes());
+    let expected = "bytes     49 B\npoints    5\nfeatures  6, 1.00 a point\nlabels    1,234, 1.20 a point\n\
+                    in use    3 labels, 1 with one point, the most frequent, 3, with 3\n\
+                    without   labels 1, features 1\n";
+    assert_eq!(rig.done("data stats points.txt"), expected);
+    let stats: Value = serde_json::from_str(&rig.done("data stats points.txt --json")).unwrap();
+    let expected = json!({
+        "bytes": 49, "text_bytes": 49, "points": 5, "features": 6, "labels": 1234,
+        "features_per_point": 1.0, "labels_per_point": 1.2, "labels_in_use": 3, "labels_with_one_point": 1,
+        "most_frequent_label": { "label": 3, "points": 3 }, "points_without_labels": 1, "points_without_features": 1,
+    });
+    assert_eq!(stats, expected);
+}
+
+#[test]
+fn what_is_wrong_with_points_or_their_options_is_said() {
+    let rig = Rig::new();
+    rig.write("points.txt", POINTS.as_bytes());
+    for (options, problem) in [
+        ("--vocabulary 100", "--vocabulary is for texts"),
+        ("--train tiny.toml", "--train is for texts"),
+        ("tiny.toml", "it must be counted alone"),
+    ] {
+        let message = rig.refused(&format!("data stats points.txt {options}"));
+        assert_eq!(message, format!("points.txt is a file of points with labels: {problem}"));
+    }
+    rig.write("points.txt", POINTS.replace("7 0:1", "7 6:1").as_bytes());
+    let message = rig.refused("data stats points.txt");
+    assert!(message.starts_with("points.txt, line 5, field 2: "), "{message}");
+    rig.write("points.txt", b"5 6 0\n");
+    assert_eq!(rig.refused("data stats points.txt"), "points.txt, line 1: the header says 0 labels");
+}
+
+#[test]
+fn a_data_set_that_is_got_by_hand_says_how_until_it_is_there() {
+    let rig = Rig::new();
+    let message = rig.refused("data fetch amazoncat13k");
+    for wanted in [
+        "amazoncat13k cannot be fetched, but got by hand from http://manikvarma.org/",
+        "AmazonCat/amazonCat_train.txt and amazonCat_test.txt",
+        "xmc/amazoncat13k/train.txt, ",
+        "xmc/amazoncat13k/test.txt",
+    ] {
+        assert!(message.contains(wanted), "{wanted} is not in\n{message}");
+    }
+    let line = || {
+        let list = rig.done("data list");
+        list.lines().find(|line| line.starts_with("amazoncat13k ")).unwrap().to_owned()
+    };
+    assert!(line().starts_with("amazoncat13k   xmc   unknown  no, by hand  AmazonCat-13K"), "{}", line());
+    fs::create_dir_all(rig.path("xmc/amazoncat13k")).unwrap();
+    rig.write("xmc/amazoncat13k/train.txt", POINTS.as_bytes());
+    let message = rig.refused("data fetch amazoncat13k");
+    assert!(line().contains("  1 of 2 files  ") && !message.contains("amazoncat13k/train.txt"), "{message}");
+    rig.write("xmc/amazoncat13k/test.txt", POINTS.as_bytes());
+    assert!(rig.done("data fetch amazoncat13k").starts_with("amazoncat13k is in "));
+    assert!(line().contains("  yes  "), "{}", line());
 }
 
 const DATA: &str = "--set data={kind='text',train='shards',valid='shards/1',test=['shards/1','shards/2']}";

@@ -10,5 +10,7 @@ mod full_disk;
 #[cfg(unix)]
 mod interrupted;
 mod outcome;
+mod predict;
 mod repeatable;
 mod rig;
+mod xmc;

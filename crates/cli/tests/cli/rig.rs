@@ -48,16 +48,53 @@ log_every = 7
 checkpoint_every = 4
 "#;
 
+/// A classifier and points that are small enough for many runs: 40 labels in 20 cells, 12 steps an epoch.
+pub const TINY_XMC: &str = r#"task = "xmc"
+seed = 7
+[data]
+kind = "synthetic"
+labels = 40
+inclusion = [0.9, 0.5]
+features = 80
+features_per_point = 4.0
+shared = 2
+train_points = 200
+valid_points = 60
+test_points = 90
+[model]
+dim = 8
+hidden = [12]
+dropout = 0.1
+feature_dropout = 0.1
+[loss]
+draws = 6
+tau = 3.0
+[loss.sampler]
+kind = "rff"
+features = 16
+leaf_law = "exact"
+leaf_size = 4
+[optimizer]
+learning_rate = 0.02
+clip_norm = 1.0
+[train]
+steps = 30
+batch_size = 16
+log_every = 7
+checkpoint_every = 4
+"#;
+
 /// A folder with experiment files, data and runs, removed at the end.
 pub struct Rig {
     place: TempDir,
 }
 
 impl Rig {
-    /// With [`TINY`] as `tiny.toml`.
+    /// With [`TINY`] as `tiny.toml` and [`TINY_XMC`] as `xmc.toml`.
     pub fn new() -> Self {
         let rig = Self { place: tempfile::tempdir().unwrap() };
         rig.write("tiny.toml", TINY.as_bytes());
+        rig.write("xmc.toml", TINY_XMC.as_bytes());
         rig
     }
 
@@ -171,6 +208,10 @@ impl Rig {
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
+
+/// Four labels of twelve points each, every label with a feature of its own, in the format of the repository.
+pub const POINTS: &str = "12 6 4\n0 0:2 4:1\n1 1:1 4:1\n2 2:1 5:3\n3 3:1\n0,1 0:1 1:1\n2,3 2:1 3:2 4:1\n 4:1 5:1\n\
+                          0 0:1 5:1\n1 1:4\n2 2:1\n3 3:1 4:2\n0,2 0:1 2:1\n";
 
 /// The files in a folder, without those in folders below it.
 pub fn files(folder: &Path) -> Vec<String> {

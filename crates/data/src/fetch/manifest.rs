@@ -37,12 +37,15 @@ pub struct Dataset {
     pub name: String,
     /// What it is.
     pub title: String,
-    /// What a model learns from it: `lm`.
+    /// What a model learns from it: `lm` or `xmc`.
     pub task: String,
     /// Who may use it for what.
     pub licence: String,
     /// Its page.
     pub page: String,
+    /// How to get it from its page, for a data set with files that no address gives.
+    #[serde(default)]
+    pub by_hand: Option<String>,
     /// Its files.
     #[serde(rename = "file")]
     pub files: Vec<RemoteFile>,
@@ -54,7 +57,8 @@ pub struct Dataset {
 pub struct RemoteFile {
     /// Where it belongs, below the data folder.
     pub path: PathBuf,
-    /// Where it is fetched from, in the order of trying.
+    /// Where it is fetched from, in the order of trying; absent in a data set that is got by hand.
+    #[serde(default)]
     pub urls: Vec<String>,
     /// Its size in bytes, where that is known.
     #[serde(default)]
@@ -125,11 +129,19 @@ impl Dataset {
         self.files.iter().filter(|file| file.is_there(root)).count()
     }
 
+    /// Its files that no address gives and that are not there, whatever their sizes.
+    pub(super) fn missing_by_hand(&self, root: &Path) -> Vec<PathBuf> {
+        let is_missing =
+            |file: &&RemoteFile| file.urls.is_empty() && !file.target(root).exists() && !root.join(&file.path).exists();
+        self.files.iter().filter(is_missing).map(|file| root.join(&file.path)).collect()
+    }
+
     fn problem(&self) -> Option<String> {
         if self.files.is_empty() {
             return Some("it has no file".into());
         }
-        let problem = |file: &RemoteFile| Some(format!("{}: {}", file.path.display(), file.problem()?));
+        let by_hand = self.by_hand.is_some();
+        let problem = |file: &RemoteFile| Some(format!("{}: {}", file.path.display(), file.problem(by_hand)?));
         self.files.iter().find_map(problem)
     }
 }
@@ -150,7 +162,7 @@ impl RemoteFile {
         }
     }
 
-    fn problem(&self) -> Option<&'static str> {
+    fn problem(&self, by_hand: bool) -> Option<&'static str> {
         let is_name = |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_)));
         let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         let is_sum = |sum: &String| sum.len() == 64 && sum.bytes().all(is_digit);
@@ -159,8 +171,8 @@ impl RemoteFile {
         let is_archive = self.path.to_string_lossy().ends_with(".tar.gz");
         if self.path.file_name().is_none() || !is_name(&self.path) {
             Some("the path must be a name below the data folder")
-        } else if self.urls.is_empty() || !self.urls.iter().all(is_address) {
-            Some("urls must hold addresses that begin with https:// or http://")
+        } else if !self.urls.iter().all(is_address) || self.urls.is_empty() && !by_hand {
+            Some("urls must hold addresses that begin with https:// or http://, or the data set say by_hand")
         } else if !self.sha256.iter().all(is_sum) {
             Some("sha256 must be 64 digits of 0-9 and a-f")
         } else if folder.is_some_and(|folder| !is_name(folder) || folder.components().count() != 1) {
@@ -188,7 +200,8 @@ mod tests {
     #[test]
     fn the_manifest_of_the_project_is_one() {
         let manifest = Manifest::built_in().unwrap();
-        assert!(manifest.datasets.iter().all(|dataset| dataset.bytes().is_some()));
+        let fetched = manifest.datasets.iter().filter(|dataset| dataset.by_hand.is_none());
+        assert!(fetched.clone().count() > 0 && fetched.clone().all(|dataset| dataset.bytes().is_some()));
         assert_eq!(manifest.dataset("ptb").unwrap().bytes(), Some(5_951_345));
     }
 
@@ -210,6 +223,17 @@ mod tests {
         }
         let twice = Manifest::parse(&ONE.repeat(2), Path::new("m.toml")).unwrap_err().to_string();
         assert_eq!(twice, "m.toml, data set `a`: it is there twice");
+    }
+
+    #[test]
+    fn a_file_may_be_without_addresses_in_a_set_that_is_got_by_hand() {
+        let text = ONE.replace("urls = ['http://c/b']\n", "").replace("page = ''", "page = ''\nby_hand = 'ask for it'");
+        let dataset = Manifest::parse(&text, Path::new("m.toml")).unwrap().datasets.remove(0);
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path();
+        assert_eq!((dataset.files_there(root), dataset.missing_by_hand(root)), (0, vec![root.join("a/b.tar.gz")]));
+        std::fs::create_dir_all(root.join("a/d")).unwrap();
+        assert_eq!((dataset.files_there(root), dataset.missing_by_hand(root)), (1, vec![]));
     }
 
     #[test]

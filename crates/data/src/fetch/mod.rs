@@ -74,15 +74,22 @@ pub type Listener<'a> = &'a mut dyn FnMut(FetchEvent<'_>);
 /// not. Size and checksum are compared before the file gets its name: a download with another checksum is refused and
 /// moved to `FILE.bad` to be looked at, or fetched once more from the start if it was put together from parts. Then
 /// the next address of the file is tried. An archive is unpacked beside its place, no entry outside of it, and removed.
+/// Nothing is fetched of a data set with a file that is not there, and that neither the manifest nor `url` has an
+/// address for.
 ///
 /// # Errors
 /// [`Error::Network`], [`Error::Status`], [`Error::Size`] or [`Error::Checksum`] for a file with one address,
 /// [`Error::NoSource`] for one with several that all failed; [`Error::OtherFile`] where another file has its name;
-/// [`Error::Archive`]; [`Error::Write`]; [`Error::Config`] for a `url` that cannot be meant for all files.
+/// [`Error::Archive`]; [`Error::Write`]; [`Error::Config`] for a `url` that cannot be meant for all files;
+/// [`Error::ByHand`] for a file without an address.
 pub fn fetch(dataset: &Dataset, config: &FetchConfig, tell: Listener<'_>) -> Result<(), Error> {
     if let Some(url) = config.url.as_ref().filter(|url| !url.ends_with('/') && dataset.files.len() > 1) {
         let problem = format!("{} has {} files: give a folder that ends in /", dataset.name, dataset.files.len());
         return Err(Error::config("url", url, problem));
+    }
+    let missing = dataset.missing_by_hand(&config.root);
+    if config.url.is_none() && !missing.is_empty() {
+        return Err(by_hand(dataset, &missing));
     }
     dataset.files.iter().try_for_each(|file| fetch_file(file, config, tell))
 }
@@ -109,6 +116,12 @@ fn fetch_file(file: &RemoteFile, config: &FetchConfig, tell: Listener<'_>) -> Re
     }
     tell(FetchEvent::Done(&target));
     Ok(())
+}
+
+fn by_hand(dataset: &Dataset, missing: &[PathBuf]) -> Error {
+    let Dataset { name, page, by_hand, .. } = dataset.clone();
+    let files: Vec<_> = missing.iter().map(|path| path.display().to_string()).collect();
+    Error::ByHand { name, page, how: by_hand.unwrap_or_default(), files: files.join(", ") }
 }
 
 /// Tries one address after the other.

@@ -203,6 +203,17 @@ impl XcDataConfig {
         }
     }
 
+    /// Refuses values without a meaning; no file is looked at.
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn check(&self) -> Result<(), Error> {
+        match self {
+            Self::Xc(config) => config.check(),
+            Self::Synthetic(config) => config.check(),
+        }
+    }
+
     /// What the best model reaches, for synthetic points.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 mod batches;
 mod blocks;
+mod census;
 mod config;
 mod files;
 mod filter;
@@ -15,6 +16,7 @@ mod synthetic;
 mod weighting;
 
 pub use batches::XcBatches;
+pub use census::XcCensus;
 pub use config::{XcConfig, XcDataConfig, XcSizes};
 pub use files::XcFiles;
 pub use filter::read_names;

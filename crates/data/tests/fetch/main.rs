@@ -38,7 +38,7 @@ impl Rig {
         };
         std::fs::remove_file(original).unwrap();
         let [name, title, task, licence, page] = ["set", "", "lm", "", ""].map(String::from);
-        let dataset = Dataset { name, title, task, licence, page, files: vec![file] };
+        let dataset = Dataset { name, title, task, licence, page, by_hand: None, files: vec![file] };
         Self { place, dataset, url: None, told: Vec::new() }
     }
 
@@ -307,6 +307,30 @@ fn an_archive_that_was_fetched_but_not_unpacked_is_unpacked_without_fetching() {
     rig.fetch().unwrap();
     assert_eq!(rig.files(), ["corpus"]);
     assert!(!rig.path("corpus/half").exists());
+}
+
+#[test]
+fn a_file_without_an_address_must_be_put_there_or_be_given_one() {
+    let by_hand = || {
+        let mut rig = Rig::new(&content(), vec![]);
+        (rig.dataset.page, rig.dataset.by_hand) = ("the page".into(), Some("the link has file.bin".into()));
+        rig
+    };
+    let mut rig = by_hand();
+    let error = rig.fetch().unwrap_err();
+    let path = rig.path("file.bin");
+    assert!(error.is_bad_input() && rig.told.is_empty() && !path.exists());
+    let expected = "set cannot be fetched, but got by hand from the page: the link has file.bin. Still missing: ";
+    assert_eq!(error.to_string(), format!("{expected}{}", path.display()));
+    rig.left("file.bin", b"another");
+    assert!(matches!(rig.fetch().unwrap_err(), Error::OtherFile { .. }));
+    rig.left("file.bin", &content());
+    rig.fetch().unwrap();
+    assert_eq!(rig.told, ["check", "there"]);
+    let (server, mut rig) = (Server::start(|_, asked| Answer::range(&content(), asked)), by_hand());
+    rig.url = Some(format!("{}/", server.address));
+    rig.fetch().unwrap();
+    rig.assert_done(&content());
 }
 
 #[test]

@@ -30,6 +30,7 @@ fn table(manifest: &Manifest, root: &Path) -> String {
 fn row(dataset: &Dataset, root: &Path) -> [String; 6] {
     let (there, all) = (dataset.files_there(root), dataset.files.len());
     let there = match there {
+        0 if dataset.by_hand.is_some() => "no, by hand".into(),
         0 => "no".into(),
         there if there == all => "yes".into(),
         there => format!("{there} of {all} files"),
@@ -49,7 +50,8 @@ mod tests {
         let manifest = Manifest::built_in().unwrap();
         let ptb =
             |root: &Path| table(&manifest, root).lines().find(|line| line.starts_with("ptb ")).unwrap().to_owned();
-        assert!(ptb(place.path()).starts_with("ptb   lm    6.0 MB  no     Penn Treebank"), "{}", ptb(place.path()));
+        let wanted = "ptb            lm    6.0 MB   no           Penn Treebank";
+        assert!(ptb(place.path()).starts_with(wanted), "{}", ptb(place.path()));
         std::fs::create_dir(place.path().join("ptb")).unwrap();
         let test = place.path().join("ptb/ptb.test.txt");
         std::fs::File::create(test).unwrap().set_len(449_945).unwrap();

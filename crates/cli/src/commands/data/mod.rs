@@ -2,6 +2,7 @@
 
 pub mod fetch;
 pub mod list;
+mod points;
 pub mod stats;
 
 use std::path::Path;

@@ -2,17 +2,20 @@
 
 use std::path::PathBuf;
 
-use rf_data::{Census, LongestLine, Source};
+use rf_data::{Census, LongestLine, Source, XcCensus};
 use serde::Serialize;
 
-use super::of_data;
+use super::{of_data, points};
 use crate::args::StatsArgs;
 use crate::commands::report::{grouped, size};
 use crate::exit::bad_input;
 use crate::meter::Meter;
 
-/// Counts a text and tells its size.
+/// Counts a text, or a file of points with labels, and tells its size.
 pub fn run(args: &StatsArgs) -> anyhow::Result<()> {
+    if of_data(XcCensus::recognises(&args.text[0]))? {
+        return points::run(args);
+    }
     if let Some(cap @ 0..3) = args.vocabulary {
         return Err(bad_input(format!("--vocabulary {cap}: it must be at least 3: <eos>, <unk> and one word")));
     }
@@ -34,6 +37,12 @@ fn count(source: Source) -> anyhow::Result<(Vec<PathBuf>, Census)> {
     let census = Census::of(&files, &|path| meter.add_file(path));
     meter.finish();
     Ok((files, of_data(census)?))
+}
+
+/// Bytes on the disk, and unpacked where that differs.
+pub(super) fn sizes(bytes: u64, unpacked: u64) -> String {
+    let packed = if bytes == unpacked { String::new() } else { format!(", unpacked {}", size(unpacked)) };
+    format!("{}{packed}", size(bytes))
 }
 
 /// What `--json` prints.
@@ -96,9 +105,7 @@ impl Stats {
     }
 
     fn in_words(&self) -> String {
-        let packed =
-            if self.bytes == self.text_bytes { String::new() } else { format!(", unpacked {}", size(self.text_bytes)) };
-        let files = format!("files     {}, {}{packed}", grouped(self.files as u64), size(self.bytes));
+        let files = format!("files     {}, {}", grouped(self.files as u64), sizes(self.bytes, self.text_bytes));
         let lines = format!("lines     {}", grouped(self.lines));
         let tokens = format!("tokens    {}, with one <eos> a line {}", grouped(self.words), grouped(self.tokens));
         let types = format!("types     {}", grouped(self.types as u64));

@@ -1,24 +1,26 @@
-//! What `rfs train` tells before and after: the plan in short, and the outcome.
+//! The report of a language model.
 
 use rf_data::{Corpus, DataConfig, Known, TrainText};
 use rf_lm::{ModelConfig, Sizes};
-use rf_softmax::{LossKind, SamplerConfig, Sharing};
-use rf_training::{Cosine, Length, OptimizerConfig, Plateau, RunFolder, ScheduleConfig, Score, StepDecay, Summary};
+use rf_training::{RunFolder, Score, Summary};
 
+use super::{costs, grouped, length, loss, optimizer, scored, size};
 use crate::exit::OrBadInput;
 use crate::plan::Plan;
+use crate::task::Lm;
 
 /// The plan in short, with what follows from it and the data.
-pub fn before(plan: &Plan, corpus: &Corpus, folder: &RunFolder) -> anyhow::Result<String> {
+pub fn before(plan: &Plan<Lm>, corpus: &Corpus, folder: &RunFolder) -> anyhow::Result<String> {
     let Sizes { batch, bptt, .. } = Sizes::of(&plan.train);
     let windows = corpus.windows(batch, bptt).or_bad_input()?;
+    let step = format!("{batch} × {bptt} = {} tokens", grouped((batch * bptt) as u64));
     let lines = [
         format!("run        {}, seed {}", folder.path().display(), plan.seed),
         format!("data       {}", data(plan, corpus)),
-        format!("model      {}", model(plan, corpus.vocabulary.len())),
-        format!("loss       {}", loss(plan)),
+        format!("model      {}", model(&plan.model, corpus.vocabulary.len())),
+        format!("loss       {}", loss(&plan.loss, "token")),
         format!("optimizer  {}", optimizer(&plan.optimizer)),
-        format!("length     {}", length(plan, windows.per_epoch())),
+        format!("length     {}", length(&plan.train, &step, windows.per_epoch())),
     ];
     let best = corpus.known.map_or(String::new(), |known| {
         let Known { floor, best_bigram, best_unigram } = known;
@@ -33,38 +35,11 @@ pub fn before(plan: &Plan, corpus: &Corpus, folder: &RunFolder) -> anyhow::Resul
 pub fn after(summary: &Summary, known: Option<&Known>, folder: &RunFolder) -> String {
     let table = known.map_or(String::new(), |known| compared(known, figure(&summary.test)));
     let (valid, test) = (shown(figure(&summary.valid)), shown(figure(&summary.test)));
-    let (steps, rate) = (grouped(summary.steps), grouped(summary.examples_per_second as u64));
-    let memory = summary
-        .peak_memory_bytes
-        .map_or(String::new(), |bytes| format!(", at most {} MiB of memory", grouped(bytes.div_ceil(1 << 20))));
-    let path = folder.path().display();
-    let early = if summary.stopped_early { ", fewer than planned, since validation no longer improved," } else { "" };
-    let scored = summary.scored_step.filter(|step| *step != summary.steps);
-    let scored = scored.map_or(String::new(), |step| format!(" of the best model, after step {}", grouped(step)));
-    let lines = [
-        format!("valid perplexity {valid}, test perplexity {test}{scored}"),
-        format!("{steps} steps{early} in {:.1} s, {rate} tokens a second{memory}", summary.train_seconds),
-        format!("the run is in {path}; to evaluate it again: rfs eval {path}"),
-    ];
-    format!("{table}{}\n", lines.join("\n"))
+    let scores = format!("valid perplexity {valid}, test perplexity {test}{}", scored(summary));
+    format!("{table}{scores}\n{}\n", costs(summary, "tokens", folder))
 }
 
-/// Bytes in the largest decimal unit that leaves a number of at least one: `4.2 GB`.
-pub fn size(bytes: u64) -> String {
-    let units = ["kB", "MB", "GB", "TB"];
-    let power = (1..=units.len() as u32).rev().find(|&power| bytes >= 1000_u64.pow(power));
-    let value = |power| bytes as f64 / 1000_f64.powi(power as i32);
-    power.map_or(format!("{bytes} B"), |power| format!("{:.1} {}", value(power), units[power as usize - 1]))
-}
-
-/// `1234567` as `1,234,567`.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let parts: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
-    parts.join(",")
-}
-
-fn data(plan: &Plan, corpus: &Corpus) -> String {
+fn data(plan: &Plan<Lm>, corpus: &Corpus) -> String {
     let source = match &plan.data {
         DataConfig::Text(text) => format!("{}{}", text.train, shards(&corpus.train)),
         DataConfig::Synthetic(_) => "synthetic text".into(),
@@ -85,8 +60,7 @@ fn shards(text: &TrainText) -> String {
     }
 }
 
-fn model(plan: &Plan, n: usize) -> String {
-    let model = &plan.model;
+fn model(model: &ModelConfig, n: usize) -> String {
     let (n, d) = (grouped(n as u64), model.query_width());
     let words = if model.tied { "rows of the classes".into() } else { format!("{n} × {} words", model.embedding) };
     let plural = if model.layers == 1 { "" } else { "s" };
@@ -100,67 +74,6 @@ fn dropout(model: &ModelConfig) -> String {
     let more = [(model.recurrent_dropout, "of states"), (model.word_dropout, "of words")];
     let more = more.iter().filter(|(share, _)| *share > 0.0).map(|(share, what)| format!(", {share} {what}"));
     format!("{kind} {}{}", model.dropout, more.collect::<String>())
-}
-
-fn loss(plan: &Plan) -> String {
-    let loss = &plan.loss;
-    let scale = if loss.normalized { format!("normalized, tau = {}", loss.tau) } else { format!("tau = {}", loss.tau) };
-    let softmax = if loss.absolute { "absolute softmax" } else { "softmax" };
-    if loss.kind == LossKind::Full {
-        return format!("full {softmax}, {scale}");
-    }
-    let sampler = loss.sampler.name();
-    let draws = match loss.sharing {
-        Sharing::Query => format!("{} draws a token", loss.draws),
-        Sharing::Batch => format!("M = {} draws shared by the batch", grouped(loss.draws as u64)),
-    };
-    let settings = match &loss.sampler {
-        SamplerConfig::Rff(rff) => format!(" (D = {}, nu = {})", rff.features, rff.nu),
-        SamplerConfig::Quadratic(quadratic) => format!(" (alpha = {})", quadratic.alpha),
-        SamplerConfig::Unigram(unigram) => format!(" (counts to the power {})", unigram.power),
-        SamplerConfig::Uniform {} | SamplerConfig::LogUniform {} | SamplerConfig::Exp {} => String::new(),
-    };
-    format!("sampled {softmax}, {draws} by {sampler}{settings}, {scale}")
-}
-
-fn optimizer(optimizer: &OptimizerConfig) -> String {
-    let OptimizerConfig { kind, learning_rate, clip_norm, weight_decay, schedule, .. } = optimizer;
-    let rows = optimizer.row_rule();
-    let clip = clip_norm.map_or(String::new(), |norm| format!(", gradients clipped at norm {norm}"));
-    let warmup = match optimizer.warmup_steps {
-        0 => String::new(),
-        steps => format!(" after {} steps of warm-up", grouped(steps)),
-    };
-    let decay = if *weight_decay > 0.0 { format!(", weight decay {weight_decay}") } else { String::new() };
-    let schedule = self::schedule(schedule);
-    format!("{kind:?} and {rows:?} for rows, learning rate {learning_rate}{warmup}{schedule}{clip}{decay}")
-}
-
-fn schedule(schedule: &ScheduleConfig) -> String {
-    match schedule {
-        ScheduleConfig::Constant {} => String::new(),
-        ScheduleConfig::Step(StepDecay { from_epoch, factor }) => {
-            format!(", times {factor} an epoch from epoch {from_epoch} on")
-        }
-        ScheduleConfig::Plateau(Plateau { factor, patience, .. }) => {
-            format!(", times {factor} after {patience} validations without improvement")
-        }
-        ScheduleConfig::Cosine(Cosine { final_fraction }) => format!(", by a cosine to {final_fraction} of it"),
-    }
-}
-
-fn length(plan: &Plan, epoch: u64) -> String {
-    let steps = match plan.train.length() {
-        Length::Epochs(epochs) => epochs as u64 * epoch,
-        Length::Steps(steps) => steps,
-    };
-    let Sizes { batch, bptt, .. } = Sizes::of(&plan.train);
-    let tokens = grouped((batch * bptt) as u64);
-    let early = plan
-        .train
-        .patience
-        .map_or(String::new(), |patience| format!("; fewer if {patience} validations in a row bring no improvement"));
-    format!("{} steps of {batch} × {bptt} = {tokens} tokens, {} an epoch{early}", grouped(steps), grouped(epoch))
 }
 
 fn compared(known: &Known, model: Option<f64>) -> String {
@@ -191,28 +104,20 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::experiment::Experiment;
+    use crate::experiment;
+    use crate::plan::AnyPlan;
 
-    fn plan(overrides: &[&str]) -> Plan {
+    fn plan(overrides: &[&str]) -> Plan<Lm> {
         let overrides: Vec<_> = overrides.iter().map(|text| text.parse().unwrap()).collect();
-        Plan::new(Experiment::parse("a.toml".as_ref(), "task = 'lm'", &overrides).unwrap()).unwrap()
+        let document = experiment::parse("a.toml".as_ref(), "task = 'lm'", &overrides).unwrap();
+        let AnyPlan::Lm(plan) = AnyPlan::new(document, "/data".as_ref()).unwrap() else { panic!("not lm") };
+        plan
     }
 
     fn folder() -> (tempfile::TempDir, RunFolder) {
         let place = tempfile::tempdir().unwrap();
         let folder = RunFolder::create(place.path(), false).unwrap();
         (place, folder)
-    }
-
-    #[test]
-    fn numbers_are_grouped_by_thousands() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
-    }
-
-    #[test]
-    fn sizes_are_told_in_decimal_units() {
-        let wanted = ["999 B", "1.0 kB", "5.1 MB", "1.8 GB", "12345.0 TB"];
-        assert_eq!([999, 1_000, 5_101_618, 1_792_209_805, 12_345_000_000_000_000].map(size), wanted);
     }
 
     #[test]
@@ -235,26 +140,9 @@ mod tests {
     }
 
     #[test]
-    fn schedules_dropouts_and_early_stopping_are_told() {
-        let plan = |overrides: &[&str]| plan(&[overrides, &["data.kind=synthetic"]].concat());
-        let told = |overrides: &[&str]| optimizer(&plan(overrides).optimizer);
-        let schedule = "optimizer.schedule={kind='plateau', factor=0.25, patience=2}";
-        let wanted = "Adam and LazyAdam for rows, learning rate 0.001 after 1,000 steps of warm-up, times 0.25 after 2 \
-                      validations without improvement, weight decay 0.1";
-        assert_eq!(told(&[schedule, "optimizer.warmup_steps=1000", "optimizer.weight_decay=0.1"]), wanted);
-        assert!(told(&["optimizer.schedule.kind=cosine"]).ends_with(", by a cosine to 0 of it"));
-        assert!(
-            length(&plan(&["train.patience=3"]), 5).ends_with("; fewer if 3 validations in a row bring no improvement")
-        );
+    fn dropouts_are_told() {
         let variational = plan(&["model.variational=true", "model.recurrent_dropout=0.2", "model.word_dropout=0.3"]);
         assert_eq!(dropout(&variational.model), "variational dropout 0.1, 0.2 of states, 0.3 of words");
-    }
-
-    #[test]
-    fn shared_draws_are_told_as_such() {
-        let plan = plan(&["loss.sharing=batch", "loss.draws=2048"]);
-        let wanted = "sampled softmax, M = 2,048 draws shared by the batch by rff (D = 1024, nu = 4), normalized";
-        assert!(loss(&plan).starts_with(wanted), "{}", loss(&plan));
     }
 
     #[test]

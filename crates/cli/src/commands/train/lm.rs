@@ -1,35 +1,29 @@
-//! `rfs train`.
+//! `rfs train` of a language model.
 
 use std::path::Path;
 
-use anyhow::bail;
 use burn::tensor::Device;
 use rf_data::{DataConfig, Vocabulary};
 use rf_training::RunFolder;
 
-use super::{of_trainer, report};
+use super::outcome_of;
+use crate::commands::report;
 use crate::exit::{OrBadInput, bad_input};
 use crate::interrupt::stop_on_signals;
 use crate::meter::Meter;
 use crate::plan::Plan;
-use crate::resume::way_on;
+use crate::task::Lm;
 
 /// Trains as `plan` says and tells the outcome.
-pub fn run(plan: &Plan, folder: &RunFolder, device: &Device, resume: bool) -> anyhow::Result<()> {
+pub fn run(plan: &Plan<Lm>, folder: &RunFolder, device: &Device, resume: bool) -> anyhow::Result<()> {
     let root = rf_data::data_root();
     let vocabulary = vocabulary(plan, folder, &root)?;
     let corpus = plan.data.load_with(vocabulary, &root, plan.seed).or_bad_input()?;
-    eprint!("{}", report::before(plan, &corpus, folder)?);
+    eprint!("{}", report::lm::before(plan, &corpus, folder)?);
     let stop = stop_on_signals()?;
     let outcome = rf_lm::train(&plan.settings(), &corpus, folder, device, resume, &stop);
-    let summary = match outcome {
-        Err(rf_lm::Error::Training(error)) if !error.is_bad_input() => {
-            let way_on = way_on(&error, folder);
-            bail!("{:#}\n{way_on}", anyhow::Error::from(error));
-        }
-        other => of_trainer(other)?,
-    };
-    print!("{}", report::after(&summary, corpus.known.as_ref(), folder));
+    let summary = outcome_of(outcome, folder)?;
+    print!("{}", report::lm::after(&summary, corpus.known.as_ref(), folder));
     Ok(())
 }
 
@@ -37,7 +31,7 @@ pub fn run(plan: &Plan, folder: &RunFolder, device: &Device, resume: bool) -> an
 ///
 /// A stream may hold gigabytes, and counting it takes minutes; whether it is still the same text is seen from the sizes in
 /// the checkpoint. Any other text is counted again and compared.
-fn vocabulary(plan: &Plan, folder: &RunFolder, root: &Path) -> anyhow::Result<Vocabulary> {
+fn vocabulary(plan: &Plan<Lm>, folder: &RunFolder, root: &Path) -> anyhow::Result<Vocabulary> {
     let stream = match &plan.data {
         DataConfig::Text(text) if text.is_stream(root) => Some(&text.train),
         _ => None,

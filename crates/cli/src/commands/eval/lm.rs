@@ -1,46 +1,33 @@
-//! `rfs eval`.
+//! `rfs eval` of a language model.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::tensor::Device;
 use rf_data::Vocabulary;
 use rf_lm::Evaluation;
-use rf_training::{Checkpoint, RunFolder};
+use rf_training::RunFolder;
 use serde::Serialize;
 
-use super::{of_trainer, report};
-use crate::args::{CheckpointChoice, EvalArgs, Split};
+use crate::args::{EvalArgs, Split};
+use crate::commands::{of_trainer, report};
 use crate::exit::OrBadInput;
 use crate::plan::Plan;
+use crate::runs;
+use crate::task::Lm;
 
 /// Evaluates a checkpoint over all classes and tells the outcome.
-pub fn run(plan: &Plan, folder: &RunFolder, device: &Device, args: &EvalArgs) -> anyhow::Result<()> {
+pub fn run(plan: &Plan<Lm>, folder: &RunFolder, device: &Device, args: &EvalArgs) -> anyhow::Result<()> {
     let vocabulary = Vocabulary::load(&folder.vocabulary()).or_bad_input()?;
-    let split = match args.split {
-        Split::Valid => rf_data::Split::Valid,
-        Split::Test => rf_data::Split::Test,
-    };
-    let tokens = plan.data.split(split, &vocabulary, &rf_data::data_root(), plan.seed).or_bad_input()?;
+    let tokens = plan.data.split(args.split.of_data(), &vocabulary, &rf_data::data_root(), plan.seed).or_bad_input()?;
     let tokens = match args.split {
         Split::Valid => plan.train.validation(&tokens),
         Split::Test => &tokens,
     };
-    let path = checkpoint(folder, args.checkpoint)?;
+    let path = runs::checkpoint(folder, args.checkpoint)?;
     let (step, evaluation) = of_trainer(rf_lm::evaluate(&plan.settings(), &path, &vocabulary, tokens, device))?;
     let outcome = Outcome::new(&args.run, args.split, step, &evaluation);
     println!("{}", if args.json { serde_json::to_string(&outcome)? } else { outcome.in_words() });
     Ok(())
-}
-
-/// The checkpoint asked for; if none was, the one that the summary scores.
-fn checkpoint(folder: &RunFolder, choice: Option<CheckpointChoice>) -> anyhow::Result<PathBuf> {
-    let latest = Checkpoint::open(&folder.checkpoint()).or_bad_input()?;
-    Ok(match choice {
-        Some(CheckpointChoice::Latest) => folder.checkpoint(),
-        Some(CheckpointChoice::Best) if !latest.is_best() => folder.best(),
-        None if !latest.is_best() && folder.best().exists() => folder.best(),
-        Some(CheckpointChoice::Best) | None => folder.checkpoint(),
-    })
 }
 
 /// What `--json` prints.
