@@ -1,7 +1,8 @@
 //! `rfs`: train, evaluate and use models with large softmaxes, and fetch data for them.
 //!
 //! The road of every command: what was typed ([`args`], [`experiment`]) becomes what will be done ([`plan`]), and
-//! then one function of [`commands`] does it, for whichever [`task`] it is. Exit codes: 0 done, 2 bad usage or bad input, 1 anything else.
+//! then one function of [`commands`] does it, for whichever [`task`] it is. Exit codes: 0 done, 2 bad usage or bad
+//! input, 1 anything else.
 
 mod args;
 mod commands;

@@ -1,6 +1,6 @@
 //! `rfs predict`.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::time::Instant;
 
 use anyhow::Context;
@@ -28,7 +28,11 @@ pub fn run(plan: &AnyPlan, folder: &RunFolder, device: &Device, args: &PredictAr
     let ranking = Ranking { predictor: &predictor, points: &points, k: args.k.get().min(labels), names };
     match &args.output {
         Some(path) => replace_file(path, |file| ranking.write(file))?,
-        None => ranking.print().context("standard output")?,
+        None => match ranking.print() {
+            // Whoever reads, such as `head`, has enough.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+            other => other.context("standard output")?,
+        },
     }
     let (seconds, points) = (began.elapsed().as_secs_f64(), points.len());
     let rate = grouped((points as f64 / seconds.max(1e-9)) as u64);

@@ -1,4 +1,5 @@
-//! Ranges of the values that all tasks have. What depends on the data, such as more draws than classes, is found when the model is built.
+//! Ranges of the values that all tasks have. What depends on the data, such as more draws than classes, is found when
+//! the model is built.
 
 use std::fmt::Display;
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Stdio;
 
 use serde_json::Value;
 
@@ -147,6 +148,17 @@ fn predictions_are_written_to_a_file_or_with_names() {
     rig.write("names.txt", "cat\ndog\n".as_bytes());
     let message = rig.refused("predict r --input test.txt --names names.txt");
     assert_eq!(message, "names.txt, line 2: there are 4 labels, but only 2 names");
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_error() {
+    let rig = with_points();
+    rig.done(&format!("train xmc.toml --run r {FILES}"));
+    let mut command = rig.command("predict r --input test.txt");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
 }
 
 #[test]

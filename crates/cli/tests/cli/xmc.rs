@@ -48,7 +48,8 @@ fn what_is_trained_is_told_before() {
     for line in [
         format!("reading {}, {} (", train.display(), test.display()),
         format!(
-            "{}: n = 4 labels; 12 points to train on, 1.17 labels each, no valid, 12 test; points without labels, not trained on: 1\n",
+            "{}: n = 4 labels; 12 points to train on, 1.17 labels each, no valid, 12 test; points without labels, \
+             not trained on: 1\n",
             train.display()
         ),
         "model      6 × 4 features, 4 × 4 labels, dropout 0.1 of features".into(),
