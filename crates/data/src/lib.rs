@@ -54,6 +54,8 @@ mod config;
 mod corpus;
 mod error;
 mod fetch;
+#[cfg(test)]
+mod scratch;
 mod shards;
 mod source;
 mod synthetic;

@@ -157,25 +157,10 @@ pub(crate) fn for_each_token(
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
-    use flate2::Compression;
-    use flate2::write::GzEncoder;
     use tempfile::NamedTempFile;
 
     use super::*;
-
-    fn file(bytes: &[u8]) -> NamedTempFile {
-        let mut file = NamedTempFile::new().unwrap();
-        file.write_all(bytes).unwrap();
-        file
-    }
-
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    }
+    use crate::scratch::{file, gzip};
 
     fn tokens(file: &NamedTempFile) -> Result<Vec<String>, Error> {
         let mut all = Vec::new();

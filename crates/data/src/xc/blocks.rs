@@ -169,25 +169,10 @@ fn newlines(text: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
-    use flate2::Compression;
-    use flate2::write::GzEncoder;
     use tempfile::NamedTempFile;
 
     use super::*;
-
-    fn file(bytes: &[u8]) -> NamedTempFile {
-        let mut file = NamedTempFile::new().unwrap();
-        file.write_all(bytes).unwrap();
-        file
-    }
-
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    }
+    use crate::scratch::{file, gzip};
 
     fn open(file: &NamedTempFile, block: usize, longest: usize) -> Blocks {
         Blocks::open(file.path(), Sizes { block, piece: 1, longest }).unwrap()

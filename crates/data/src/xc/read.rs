@@ -224,25 +224,9 @@ fn reserve<T>(entries: &mut Vec<T>, more: usize, share: f64) {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
-    use flate2::Compression;
-    use flate2::write::GzEncoder;
-    use tempfile::NamedTempFile;
 
     use super::*;
-
-    fn file(bytes: &[u8]) -> NamedTempFile {
-        let mut file = NamedTempFile::new().unwrap();
-        file.write_all(bytes).unwrap();
-        file
-    }
-
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    }
+    use crate::scratch::{file, gzip};
 
     fn read(bytes: &[u8], sizes: Sizes) -> Result<XcPoints, Error> {
         let file = file(bytes);
