@@ -7,7 +7,7 @@ use rand::distr::Distribution;
 use rayon::prelude::*;
 
 use crate::draw::{Span, sample_one, scan};
-use crate::vector::exp_in_place;
+use crate::vector::{add_scaled, exp_in_place};
 use crate::{ClassId, Classes, Draw, Error, Law, Matrix, Sampler, Threads, matmul};
 
 /// The exact softmax, "exp" in the papers: `q = p`, at O(nd) a query; the absolute softmax for
@@ -62,21 +62,17 @@ impl Sampler for ExactSoftmax {
             let mut sum = vec![0.0; classes.len()];
             for logits in logits.chunks_exact(classes.len()) {
                 let SoftmaxLaw { masses, total } = self.law(&[], Cow::Borrowed(logits), classes)?;
-                add(&mut sum, &masses, (1.0 / total) as f32);
+                add_scaled(&mut sum, (1.0 / total) as f32, &masses);
             }
             Ok(sum)
         };
         let sums: Result<Vec<Vec<f32>>, Error> =
             queries.par_chunks(QUERIES_A_TASK * classes.dim()).map(block).collect();
         let mut masses = vec![0.0; classes.len()];
-        sums?.iter().for_each(|sum| add(&mut masses, sum, 1.0));
+        sums?.iter().for_each(|sum| add_scaled(&mut masses, 1.0, sum));
         let total = masses.iter().map(|&mass| f64::from(mass)).sum();
         Ok(SoftmaxLaw { masses, total })
     }
-}
-
-fn add(sum: &mut [f32], masses: &[f32], scale: f32) {
-    sum.iter_mut().zip(masses).for_each(|(sum, mass)| *sum += scale * mass);
 }
 
 impl Distribution<ClassId> for SoftmaxLaw {

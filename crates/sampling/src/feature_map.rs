@@ -7,7 +7,7 @@ pub use fourier::FourierMap;
 pub use quadratic::QuadraticMap;
 
 use crate::rows::Piece;
-use crate::vector::add_scaled;
+use crate::vector::add_scaled_of;
 
 /// The feature map of a tree. One file per map; a tree asks no further which one it is.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ impl FeatureMap {
         match self {
             Self::Fourier(map) => {
                 let row = |i: usize| (terms[i].row, terms[i].scale);
-                map.map(terms.len(), row, |i, phi| add_scaled(sums.row(terms[i].place), terms[i].weight, phi));
+                map.map(terms.len(), row, |i, phi| add_scaled_of(sums.row(terms[i].place), terms[i].weight, phi));
             }
             Self::Quadratic(map) => {
                 let same_sum = terms.chunk_by(|a, b| a.place == b.place);

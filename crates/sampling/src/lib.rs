@@ -77,5 +77,5 @@ pub use stream::{Purpose, stream};
 pub use tree::{KernelLaw, KernelTree, LeafLaw, QuadraticConfig, RffConfig};
 pub use uniform::{Uniform, UniformLaw};
 pub use unigram::{Unigram, UnigramConfig, UnigramLaw};
-pub use vector::{cos_sin, exp_in_place};
+pub use vector::{add_scaled, cos_sin, exp_in_place};
 pub use work::Work;

@@ -61,10 +61,15 @@ pub fn cos_sin(xs: &[f32], scale: f32, cos: &mut [f32], sin: &mut [f32]) {
     }
 }
 
-/// `to += scale * from`, over the shorter of the two.
+/// [`add_scaled`] of numbers of either width.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
-pub(crate) fn add_scaled<T: Number>(to: &mut [f32], scale: f32, from: &[T]) {
+pub(crate) fn add_scaled_of<T: Number>(to: &mut [f32], scale: f32, from: &[T]) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to += scale * from.widen());
+}
+
+/// `to += scale * from`, over the shorter of the two.
+pub fn add_scaled(to: &mut [f32], scale: f32, from: &[f32]) {
+    add_scaled_of(to, scale, from);
 }
 
 /// `to ← from`, each number rounded to 16 bits.

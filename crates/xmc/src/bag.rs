@@ -1,8 +1,8 @@
 //! A sparse bag of features: rows of the features that a point has, added up by their values.
 
 use burn::tensor::Tensor;
-use multiversion::multiversion;
 use rayon::prelude::*;
+use rf_sampling::add_scaled;
 use rf_softmax::{Pullback, Unique, host_op, to_vec};
 
 /// The features of a batch: distinct ones, and the entries of each point.
@@ -82,16 +82,10 @@ fn add_up(rows: &[f32], width: usize, offsets: &[usize], entries: &[(u32, f32)])
     let mut sums = vec![0.0; (offsets.len() - 1) * width];
     sums.par_chunks_mut(width).zip(offsets.par_windows(2)).with_min_len(32).for_each(|(sum, range)| {
         for &(at, value) in &entries[range[0]..range[1]] {
-            add(sum, value, &rows[at as usize * width..][..width]);
+            add_scaled(sum, value, &rows[at as usize * width..][..width]);
         }
     });
     sums
-}
-
-/// `to += weight * from`.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
-fn add(to: &mut [f32], weight: f32, from: &[f32]) {
-    to.iter_mut().zip(from).for_each(|(to, from)| *to += weight * from);
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::feature_map::Term;
 use crate::half::Half;
 use crate::memory::prefetch;
 use crate::rows::{Piece, split_rows};
-use crate::vector::{add_scaled, narrow};
+use crate::vector::{add_scaled_of, narrow};
 use crate::{ClassId, Classes, Error, Sampler, Work};
 
 /// Leaves summed anew in each refresh, in turn, so that the rounding errors of `new - old` never grow for longer than
@@ -139,7 +139,7 @@ impl KernelTree {
             for (k, &leaf) in leaves.iter().enumerate() {
                 sum.fill(0.0);
                 let rows = features.row(k).chunks_exact(width).zip(&self.weights[self.classes_of(leaf as usize)]);
-                rows.for_each(|(phi, &weight)| add_scaled(&mut sum, weight, phi));
+                rows.for_each(|(phi, &weight)| add_scaled_of(&mut sum, weight, phi));
                 narrow(&sum, sums.row(k));
             }
         });

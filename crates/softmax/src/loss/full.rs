@@ -86,13 +86,14 @@ impl Pass<'_> {
         let (ids, weights) = (&terms.ids[range.clone()], &terms.weights[range]);
         let slopes = self.rows.score.apply(logits);
         let one_sum = others == OtherLabels::Included || labels.of(query).len() == 1;
-        let mut scores: Vec<f32> = ids.iter().map(|&id| logits[id as usize]).collect();
-        let left_out = labels.excluded(query).iter().filter(|id| !one_sum || ids.binary_search(id).is_err());
-        left_out.for_each(|&id| logits[id as usize] = f32::NEG_INFINITY);
         let nll = if one_sum {
+            let left_out = labels.excluded(query).iter().filter(|id| ids.binary_search(id).is_err());
+            left_out.for_each(|&id| logits[id as usize] = f32::NEG_INFINITY);
             let targets: Vec<(usize, f32)> = ids.iter().map(|&id| id as usize).zip(weights.iter().copied()).collect();
             softmax_row(logits, &targets, self.scale)
         } else {
+            let mut scores: Vec<f32> = ids.iter().map(|&id| logits[id as usize]).collect();
+            labels.excluded(query).iter().for_each(|&id| logits[id as usize] = f32::NEG_INFINITY);
             let nll = terms_loss(logits, TrueScores { scores: &mut scores, weights, others }, self.scale);
             ids.iter().zip(scores).for_each(|(&id, gradient)| logits[id as usize] = gradient);
             nll

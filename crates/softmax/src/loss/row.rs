@@ -59,12 +59,6 @@ pub(super) fn subtract_each(xs: &mut [f32], by: &[f32]) {
     xs.iter_mut().zip(by).for_each(|(x, by)| *x -= by);
 }
 
-/// `to += weight * from`, over the shorter of the two.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
-pub(super) fn add(to: &mut [f32], weight: f32, from: &[f32]) {
-    to.iter_mut().zip(from).for_each(|(to, from)| *to += weight * from);
-}
-
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
 pub(super) fn multiply(xs: &mut [f32], by: f32) {
     xs.iter_mut().for_each(|x| *x *= by);

@@ -3,9 +3,8 @@
 use std::ops::Range;
 
 use rayon::prelude::*;
-use rf_sampling::{ClassId, dot};
+use rf_sampling::{ClassId, add_scaled, dot};
 
-use super::row::add;
 use super::terms::{TrueScores, settle};
 use super::{ClassRows, LossValue, resolve};
 use crate::OtherLabels;
@@ -71,7 +70,7 @@ pub(crate) fn sampled_softmax(queries: &[f32], rows: ClassRows<'_>, layout: &Lay
     let edges: Vec<Vec<Edge>> = scored.into_iter().map(|scored| scored.edges).collect();
     let mut grad_queries = vec![0.0; queries.len()];
     grad_queries.par_chunks_mut(rows.dim).zip(&edges).for_each(|(gradient, edges)| {
-        edges.iter().for_each(|edge| add(gradient, scale * edge.weight, rows.row(edge.row as usize)));
+        edges.iter().for_each(|edge| add_scaled(gradient, scale * edge.weight, rows.row(edge.row as usize)));
     });
     LossValue { nll, counted, grad_queries, grad_rows: row_gradients(queries, rows, &edges, scale) }
 }
@@ -167,7 +166,7 @@ fn row_gradients(queries: &[f32], rows: ClassRows<'_>, edges: &[Vec<Edge>], scal
     gradients.par_chunks_mut(rows.width).enumerate().with_min_len(16).for_each(|(row, gradient)| {
         for &(query, weight) in &by_row[ends[row]..ends[row + 1]] {
             let query = &queries[query as usize * rows.dim..][..rows.dim];
-            add(gradient, weight, query);
+            add_scaled(gradient, weight, query);
             if rows.has_bias() {
                 gradient[rows.dim] += weight;
             }

@@ -1,9 +1,9 @@
 //! Sampled softmax over candidates that a batch shares: dense matrix products.
 
 use rayon::prelude::*;
-use rf_sampling::{ClassId, Matrix, Threads, dot, matmul};
+use rf_sampling::{ClassId, Matrix, Threads, add_scaled, dot, matmul};
 
-use super::row::{add, subtract_each};
+use super::row::subtract_each;
 use super::terms::{TrueScores, terms_loss};
 use super::{ClassRows, LossValue, WORKSPACE, resolve, with_ones, without_ones};
 use crate::OtherLabels;
@@ -161,7 +161,7 @@ impl<'a> Pass<'a> {
     fn add_targets_to_queries(&self, weights: &[f32], gradients: &mut [f32]) {
         gradients.par_chunks_mut(self.rows.width).enumerate().for_each(|(query, gradient)| {
             let terms = self.layout.terms.range(query);
-            terms.for_each(|term| add(gradient, weights[term], self.target(term)));
+            terms.for_each(|term| add_scaled(gradient, weights[term], self.target(term)));
         });
     }
 
@@ -175,7 +175,7 @@ impl<'a> Pass<'a> {
         for query in 0..self.layout.terms.len() {
             for term in self.layout.terms.range(query) {
                 let row = &mut gradients[self.layout.targets[term] as usize * width..][..width];
-                add(row, weights[term], self.query(query));
+                add_scaled(row, weights[term], self.query(query));
             }
         }
         gradients
