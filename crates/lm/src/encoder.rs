@@ -4,10 +4,11 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 use rf_sampling::{Purpose, stream};
+use rf_training::parameter;
 
 use crate::ModelConfig;
 use crate::dropout::Dropout;
-use crate::lstm::{Lstm, LstmState, parameter};
+use crate::lstm::{Lstm, LstmState};
 
 /// The dense part of the model: LSTM layers and, if asked, a projection to the query.
 #[derive(Module, Debug)]

@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use burn::module::{Module, Param, ParamId};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 use rf_sampling::{Purpose, stream};
 use rf_softmax::{Pullback, host_op, to_vec};
+use rf_training::parameter;
 
 use crate::lstm_kernel::{Shape, Trace, Weights, backward, forward};
 
@@ -116,15 +117,10 @@ impl Lstm {
     }
 }
 
-/// A weight under a fixed id, trainable on an autodiff device.
-pub(crate) fn parameter(id: u64, values: Vec<f32>, shape: [usize; 2], device: &Device) -> Param<Tensor<2>> {
-    let tensor = Tensor::from_data(TensorData::new(values, shape), device);
-    let tensor = if device.is_autodiff() { tensor.require_grad() } else { tensor };
-    Param::initialized(ParamId::from(id), tensor)
-}
-
 #[cfg(test)]
 mod tests {
+    use burn::tensor::TensorData;
+
     use super::*;
 
     /// Gradients of a weighted sum of the outputs of two windows, the second begun where the first ended.

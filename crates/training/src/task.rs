@@ -79,7 +79,7 @@ pub struct TaskFacts {
 pub enum Better {
     /// As of a perplexity.
     Lower,
-    /// As of a precision.
+    /// As of a precision: a share, told in per cent.
     Higher,
 }
 
@@ -89,6 +89,14 @@ impl Better {
         match self {
             Self::Lower => value,
             Self::Higher => -value,
+        }
+    }
+
+    /// The metric in words.
+    pub(crate) fn shown(self, value: f64) -> String {
+        match self {
+            Self::Lower => format!("{value:.2}"),
+            Self::Higher => format!("{:.2}", 100.0 * value),
         }
     }
 }
@@ -157,6 +165,11 @@ mod tests {
         let refused = |loss, norm| check_finite(loss, norm, 6).unwrap_err().to_string();
         assert!(refused(f64::NAN, 1.0).starts_with("training diverged: the loss is not finite at step 7."));
         assert!(refused(1.0, f64::INFINITY).starts_with("training diverged: the gradient is not finite at step 7."));
+    }
+
+    #[test]
+    fn a_share_is_told_in_per_cent() {
+        assert_eq!([Better::Lower.shown(117.303), Better::Higher.shown(0.34704)], ["117.30", "34.70"]);
     }
 
     #[test]

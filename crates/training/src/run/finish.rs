@@ -47,8 +47,9 @@ impl<T: Task> Run<'_, T> {
         }
         self.task.load_model(&checkpoint)?;
         if let Some(Validation { step, score, .. }) = best {
-            let (metric, value) = (self.facts.metric, self.facts.better.score(score));
-            self.progress.note(&format!("back to the best model: step {step}, valid {metric} {value:.2}"));
+            let (metric, better) = (self.facts.metric, self.facts.better);
+            let value = better.shown(better.score(score));
+            self.progress.note(&format!("back to the best model: step {step}, valid {metric} {value}"));
         }
         Ok(best)
     }

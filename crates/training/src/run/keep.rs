@@ -55,8 +55,9 @@ impl<T: Task> Run<'_, T> {
         self.position.history.push(validation);
         self.unsaved = true;
         if let Some(best) = self.position.history.best().filter(|best| best.step != step) {
-            let value = self.facts.better.score(best.score);
-            self.progress.note(&format!("no improvement: the best is still {value:.2}, of step {}", best.step));
+            let better = self.facts.better;
+            let value = better.shown(better.score(best.score));
+            self.progress.note(&format!("no improvement: the best is still {value}, of step {}", best.step));
         }
         let after = self.rate(step + 1);
         if after < before {
