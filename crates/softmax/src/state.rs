@@ -30,6 +30,11 @@ impl<'a> NamedTensor<'a> {
         Self { name, shape, data: StateData::F32(Cow::Borrowed(data)) }
     }
 
+    /// An array of floats made for the purpose.
+    pub fn owned(name: String, shape: Vec<usize>, data: Vec<f32>) -> Self {
+        Self { name, shape, data: StateData::F32(Cow::Owned(data)) }
+    }
+
     /// A list of counters.
     pub fn u64(name: String, data: Vec<u64>) -> Self {
         Self { name, shape: vec![data.len()], data: StateData::U64(data) }

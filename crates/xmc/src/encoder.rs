@@ -1,15 +1,14 @@
 //! From the bag of features to queries.
 
-use burn::module::{Module, Param, ParamId};
+use burn::module::{Module, Param};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
 use rf_sampling::{Purpose, stream};
-use rf_softmax::to_vec;
-use rf_training::dropout_mask;
+use rf_softmax::{NamedTensor, to_vec};
+use rf_training::{dropout_mask, parameter};
 
 use crate::ModelConfig;
-use crate::model::Part;
 
 /// Masks of feature dropout have this place; those of hidden layers follow.
 pub(crate) const FEATURE_PLACE: u64 = 0;
@@ -64,15 +63,11 @@ impl Encoder {
             units.matmul(layer.weight.val())
         })
     }
-}
 
-impl Encoder {
     /// The weights by name: `hidden.0.bias`, `hidden.0.weight` and so on.
-    pub(crate) fn export(&self) -> Vec<Part> {
-        let part = |layer: usize, name: &str, value: Tensor<2>, shape: Vec<usize>| Part {
-            name: format!("hidden.{layer}.{name}"),
-            shape,
-            values: to_vec(value),
+    pub fn export(&self) -> Vec<NamedTensor<'static>> {
+        let part = |layer: usize, name: &str, value: Tensor<2>, shape: Vec<usize>| {
+            NamedTensor::owned(format!("hidden.{layer}.{name}"), shape, to_vec(value))
         };
         let parts = |(number, layer): (usize, &Layer)| {
             let [units, width] = layer.weight.dims();
@@ -95,13 +90,6 @@ impl Layer {
             weight: parameter(2 * number + 1, weights, [units, width], device),
         }
     }
-}
-
-/// A weight under a fixed id, trainable on an autodiff device.
-fn parameter(id: u64, values: Vec<f32>, shape: [usize; 2], device: &Device) -> Param<Tensor<2>> {
-    let tensor = Tensor::from_data(TensorData::new(values, shape), device);
-    let tensor = if device.is_autodiff() { tensor.require_grad() } else { tensor };
-    Param::initialized(ParamId::from(id), tensor)
 }
 
 fn drop_units(x: Tensor<2>, dropout: Dropout, place: u64) -> Tensor<2> {

@@ -79,16 +79,6 @@ impl Metrics<'_> {
         self.attainable.add(truth.len(), best.into_iter());
     }
 
-    /// Adds the points of another sum, which must have the same inverse propensities.
-    ///
-    /// The order of additions may show in the last bits of the scores.
-    pub fn merge(&mut self, other: &Metrics<'_>) {
-        self.points += other.points;
-        self.plain.merge(&other.plain);
-        self.attained.merge(&other.attained);
-        self.attainable.merge(&other.attainable);
-    }
-
     /// Points added so far, those without labels included.
     pub fn points(&self) -> usize {
         self.points
@@ -132,13 +122,6 @@ impl Sums {
             }
             self.gain[at] += gain;
             self.discounted[at] += discounted / ideal;
-        }
-    }
-
-    fn merge(&mut self, other: &Self) {
-        for at in 0..Metrics::KS.len() {
-            self.gain[at] += other.gain[at];
-            self.discounted[at] += other.discounted[at];
         }
     }
 }
@@ -303,22 +286,6 @@ mod tests {
             cut.add(&ranking[..5], &truth);
         }
         assert_eq!(whole.scores(), cut.scores());
-    }
-
-    #[test]
-    fn merged_parts_score_like_the_whole() {
-        let weights = golden_weights();
-        let (mut whole, mut parts) = (Metrics::new(&weights), [Metrics::new(&weights), Metrics::new(&weights)]);
-        for (i, (ranking, truth)) in golden_points().enumerate() {
-            whole.add(&ranking, &truth);
-            parts[i % 2].add(&ranking, &truth);
-        }
-        let [mut merged, rest] = parts;
-        merged.merge(&rest);
-        assert_eq!(merged.points(), whole.points());
-        for (name, score) in whole.scores() {
-            assert!((merged.scores()[&name] - score).abs() <= 1e-12, "{name}");
-        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Gradients, Tensor};
 use rf_data::XcPoints;
 use rf_softmax::{
-    HeadGradients, Labels, RowGradients, RowInit, RowTable, SampledSoftmaxLoss, SampledSoftmaxLossConfig,
+    HeadGradients, Labels, NamedTensor, RowGradients, RowInit, RowTable, SampledSoftmaxLoss, SampledSoftmaxLossConfig,
     SoftmaxOutput, clip_global_norm, to_vec,
 };
 use rf_training::{Checkpoint, CheckpointWriter, dropout_mask};
@@ -39,13 +39,6 @@ pub(crate) struct ModelGradients {
     pub dense: GradientsParams,
     features: RowGradients,
     head: HeadGradients,
-}
-
-/// A named array of a model.
-pub(crate) struct Part {
-    pub name: String,
-    pub shape: Vec<usize>,
-    pub values: Vec<f32>,
 }
 
 impl Classifier {
@@ -116,23 +109,19 @@ impl Classifier {
     }
 
     /// Every part that a query and its logits are computed with, under its name outside of this project.
-    pub fn export(&self) -> Vec<Part> {
-        let (n, d) = (self.head.classes(), self.head.dim());
-        let table = self.head.table();
-        let rows = self.head.evaluator().rows().to_vec();
-        let mut parts = vec![Part {
-            name: "features".into(),
-            shape: vec![self.features.rows(), self.features.width()],
-            values: self.features.data().to_vec(),
-        }];
+    pub fn export(&self) -> Vec<NamedTensor<'_>> {
+        let (n, d, width) = (self.head.classes(), self.head.dim(), self.head.table().width());
+        let shape = vec![self.features.rows(), self.features.width()];
+        let mut parts = vec![NamedTensor::f32("features".into(), shape, self.features.data())];
         parts.extend(self.encoder.export());
-        let labels = rows.chunks_exact(table.width()).flat_map(|row| &row[..d]).copied().collect();
-        parts.push(Part { name: "labels".into(), shape: vec![n, d], values: labels });
-        if table.width() > d {
-            let bias = rows.chunks_exact(table.width()).map(|row| row[d]).collect();
-            parts.push(Part { name: "label_bias".into(), shape: vec![n], values: bias });
+        let evaluator = self.head.evaluator();
+        let rows = evaluator.rows().chunks_exact(width);
+        let labels = rows.clone().flat_map(|row| &row[..d]).copied().collect();
+        parts.push(NamedTensor::owned("labels".into(), vec![n, d], labels));
+        if width > d {
+            parts.push(NamedTensor::owned("label_bias".into(), vec![n], rows.map(|row| row[d]).collect()));
         }
-        parts.push(Part { name: "tau".into(), shape: vec![1], values: vec![self.head.tau()] });
+        parts.push(NamedTensor::owned("tau".into(), vec![1], vec![self.head.tau()]));
         parts
     }
 

@@ -91,9 +91,7 @@ impl Predictor {
     /// # Errors
     /// [`Error::Training`] if the file cannot be written; an older one then stands.
     pub fn export(&self, path: &Path) -> Result<(), Error> {
-        let parts = self.model.export();
-        let mut tensors: Vec<NamedTensor<'_>> =
-            parts.iter().map(|part| NamedTensor::f32(part.name.clone(), part.shape.clone(), &part.values)).collect();
+        let mut tensors = self.model.export();
         let idf = self.idf();
         if !idf.is_empty() {
             tensors.push(NamedTensor::f32("idf".into(), vec![idf.len()], idf));

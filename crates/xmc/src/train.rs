@@ -1,5 +1,7 @@
 //! A classifier as a task of the loop that all trainers share.
 
+use std::borrow::Cow;
+
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
 use rf_data::{Propensity, XcBatches, XcPoints, XcSet};
@@ -39,7 +41,7 @@ pub fn train(
 struct XmcTask<'a> {
     settings: &'a Settings,
     data: &'a XcSet,
-    valid: Option<XcPoints>,
+    valid: Option<Cow<'a, XcPoints>>,
     inverse_propensities: Vec<f64>,
     batches: XcBatches,
     facts: Facts,
@@ -52,7 +54,10 @@ impl<'a> XmcTask<'a> {
         let batches = XcBatches::new(&data.train, settings.batch_size(), settings.seed)?;
         let facts = Facts::of(data);
         let model = Classifier::new(settings, data.features, &data.counts, &device.clone().autodiff())?;
-        let valid = data.valid.as_ref().map(|valid| valid.head(settings.train.eval_points.unwrap_or(valid.len())));
+        let valid = data.valid.as_ref().map(|valid| match settings.train.eval_points {
+            Some(count) => Cow::Owned(valid.head(count)),
+            None => Cow::Borrowed(valid),
+        });
         let inverse_propensities = facts.inverse_propensities(propensity);
         let optimizer = settings.optimizer.dense_optimizer();
         Ok(Self { settings, data, valid, inverse_propensities, batches, facts, model, optimizer })
@@ -60,7 +65,7 @@ impl<'a> XmcTask<'a> {
 
     fn points(&self, split: Split) -> Option<&XcPoints> {
         match split {
-            Split::Valid => self.valid.as_ref(),
+            Split::Valid => self.valid.as_deref(),
             Split::Test => self.data.test.as_ref(),
         }
     }
