@@ -103,10 +103,10 @@ pub struct PredictArgs {
     /// Where to write the predictions [default: the standard output].
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Names of the labels, line i, from 0, being the name of label i. Each line of the output is then point, rank,
-    /// score and name, with tabs between them.
+    /// Write names: each line of the output is then point, rank, score and name, with tabs between them. Line i of the
+    /// file, from 0, is the name of label i; without a file the names are those of `data.label_names`.
     #[arg(long, value_name = "FILE")]
-    pub names: Option<PathBuf>,
+    pub names: Option<Option<PathBuf>>,
     /// Which checkpoint to predict with [default: the best by validation where it is kept, else the latest].
     #[arg(long, value_enum)]
     pub checkpoint: Option<CheckpointChoice>,
@@ -205,7 +205,7 @@ mod tests {
         assert_eq!((args.checkpoint, args.threads), (Some(CheckpointChoice::Latest), NonZeroUsize::new(3)));
         let text = "rfs predict r --input a --k 3 --output b --names c --checkpoint latest --device cpu --threads 1";
         let Command::Predict(args) = Args::parse_from(text.split(' ')).command else { panic!("not predict") };
-        assert_eq!((args.k.get(), args.output, args.names), (3, Some("b".into()), Some("c".into())));
+        assert_eq!((args.k.get(), args.output, args.names), (3, Some("b".into()), Some(Some("c".into()))));
         let text = "rfs export r --output a.safetensors --checkpoint best";
         let Command::Export(args) = Args::parse_from(text.split(' ')).command else { panic!("not export") };
         assert_eq!((args.output, args.checkpoint), ("a.safetensors".into(), Some(CheckpointChoice::Best)));

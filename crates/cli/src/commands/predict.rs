@@ -1,6 +1,7 @@
 //! `rfs predict`.
 
 use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -13,15 +14,16 @@ use rf_xmc::Predictor;
 use super::report::grouped;
 use super::trained::{Trained, classifier};
 use crate::args::PredictArgs;
-use crate::exit::OrBadInput;
-use crate::plan::AnyPlan;
+use crate::exit::{OrBadInput, bad_input};
+use crate::plan::{AnyPlan, Plan};
+use crate::task::Xmc;
 
 /// Ranks all labels for each point of a file, and writes the best ones.
 pub fn run(plan: &AnyPlan, folder: &RunFolder, device: &Device, args: &PredictArgs) -> anyhow::Result<()> {
     let plan = classifier(plan, folder, "predict")?;
     let Trained { predictor, weighting } = Trained::open(plan, folder, args.checkpoint, device)?;
     let (features, labels) = (predictor.features(), predictor.labels());
-    let names = args.names.as_ref().map(|path| read_names(path, labels)).transpose().or_bad_input()?;
+    let names = args.names.as_ref().map(|file| names(file.as_deref(), plan, labels)).transpose()?;
     let mut points = plan.data.read_points(&args.input, features, labels).or_bad_input()?;
     weighting.apply(&mut points.features);
     let began = Instant::now();
@@ -38,6 +40,16 @@ pub fn run(plan: &AnyPlan, folder: &RunFolder, device: &Device, args: &PredictAr
     let rate = grouped((points as f64 / seconds.max(1e-9)) as u64);
     eprintln!("{} points in {seconds:.1} s, {rate} points a second", grouped(points as u64));
     Ok(())
+}
+
+/// The names in a file, or those of the data set.
+fn names(file: Option<&Path>, plan: &Plan<Xmc>, labels: usize) -> anyhow::Result<Vec<String>> {
+    match file {
+        Some(path) => read_names(path, labels).or_bad_input(),
+        None => plan.data.label_names(&rf_data::data_root(), labels).or_bad_input()?.ok_or_else(|| {
+            bad_input("--names: the plan of the run has no `data.label_names`; name a file, --names FILE")
+        }),
+    }
 }
 
 /// What is written: the `k` best labels of every point.

@@ -145,6 +145,11 @@ fn predictions_are_written_to_a_file_or_with_names() {
         }
     }
     assert_eq!(named, wanted);
+    let message = rig.refused("predict r --input test.txt --names");
+    assert!(message.contains("no `data.label_names`"), "{message}");
+    rig.done(&format!("train xmc.toml --run named {FILES} --set data.label_names=names.txt"));
+    assert_eq!(rig.done("predict named --input test.txt --k 2 --names"), wanted);
+
     rig.write("names.txt", "cat\ndog\n".as_bytes());
     let message = rig.refused("predict r --input test.txt --names names.txt");
     assert_eq!(message, "names.txt, line 2: there are 4 labels, but only 2 names");
