@@ -224,7 +224,6 @@ fn reserve<T>(entries: &mut Vec<T>, more: usize, share: f64) {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
     use crate::scratch::{file, gzip};
 
