@@ -43,6 +43,7 @@
 
 mod any;
 mod classes;
+mod descent;
 mod draw;
 mod error;
 mod exp;

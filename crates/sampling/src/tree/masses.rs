@@ -15,13 +15,6 @@ pub(super) enum Children<'t> {
 }
 
 impl Children<'_> {
-    pub fn count(&self) -> usize {
-        match self {
-            Self::Full(rows, stride) => rows.len() / stride,
-            Self::Half(rows, stride) => rows.len() / stride,
-        }
-    }
-
     /// Products with some operands, `[operands, children]`.
     pub fn products(&self, operands: &[&[f32]], out: &mut [f32]) {
         match self {
@@ -30,7 +23,7 @@ impl Children<'_> {
         }
     }
 
-    fn prefetch(&self) {
+    pub fn prefetch(&self) {
         match self {
             Self::Full(rows, _) => prefetch(rows),
             Self::Half(rows, _) => prefetch(rows),
@@ -39,21 +32,13 @@ impl Children<'_> {
 }
 
 impl<'a> KernelLaw<'a> {
-    /// Masses of the children of a node (of the classes of a leaf, at level 0), in no particular unit, and their sum,
-    /// which is positive.
-    pub(super) fn masses(&self, level: usize, node: usize, masses: &mut Vec<f32>) -> f64 {
-        masses.resize(self.tree.levels.children(level, node).len(), 0.0);
-        self.children(level, node).products(&[self.operand(level)], masses);
-        self.weigh(level, node, masses)
-    }
-
     /// What the children of a level's nodes are multiplied with.
     pub(super) fn operand(&self, level: usize) -> &[f32] {
         if level == 0 && self.tree.leaf_law != LeafLaw::Features { self.query } else { &self.features }
     }
 
     /// Feature sums of the children of a node; of the classes of a leaf their features, or the rows themselves.
-    pub(super) fn children(&self, level: usize, node: usize) -> Children<'a> {
+    pub(super) fn rows(&self, level: usize, node: usize) -> Children<'a> {
         let (tree, width) = (self.tree, self.tree.map.width());
         if level > 0 {
             let rows = tree.levels.rows(level, node);
@@ -67,18 +52,8 @@ impl<'a> KernelLaw<'a> {
         Children::Full(&self.classes.rows()[classes.start * width..classes.end * width], width)
     }
 
-    /// Asks for what the masses of a node's children are computed from.
-    pub(super) fn prefetch(&self, level: usize, node: usize) {
-        if level == 0 {
-            let classes = self.tree.classes_of(node);
-            prefetch(&self.tree.weights[classes.clone()]);
-            prefetch(&self.tree.inverse_norms[classes]);
-        }
-        self.children(level, node).prefetch();
-    }
-
     /// Masses of the children of a node from the products of their rows with the operand; returns their sum.
-    pub(super) fn weigh(&self, level: usize, node: usize, masses: &mut [f32]) -> f64 {
+    pub(super) fn weigh_products(&self, level: usize, node: usize, masses: &mut [f32]) -> f64 {
         let classes = self.tree.levels.children(level, node);
         let weights = match (level, self.tree.leaf_law) {
             (0, LeafLaw::Features) => self.class_estimates(classes, masses),

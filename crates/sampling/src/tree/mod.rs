@@ -14,7 +14,7 @@
 //! of Blanc & Rendle, built by [`QuadraticConfig`].
 
 mod config;
-mod kept;
+mod law;
 mod levels;
 mod masses;
 mod quadratic;
@@ -22,21 +22,20 @@ mod refresh;
 mod shared;
 mod state;
 mod sums;
-mod walk;
 
 pub use config::{LeafLaw, RffConfig};
+pub use law::KernelLaw;
 pub use quadratic::QuadraticConfig;
-pub use walk::KernelLaw;
 
 use std::borrow::Cow;
 
+use crate::descent::walk_block;
 use crate::half::Half;
 use crate::memory::Buffer;
 use crate::work::Counters;
-use crate::{Block, ClassId, Classes, Draw, Error, FeatureMap, MIN_NORM, Sampler, Task, Work, dot};
+use crate::{Block, ClassId, Classes, Draw, Error, FeatureMap, MIN_NORM, Sampler, Work, dot};
 use levels::Levels;
 use sums::Sums;
-use walk::{Walker, walk};
 
 /// A kernel sampler through a tree of feature sums. [`RffConfig::build`] makes the RF-softmax sampler,
 /// [`QuadraticConfig::build`] that of the quadratic kernel.
@@ -132,17 +131,9 @@ impl Sampler for KernelTree {
     }
 
     fn draw_block(&self, block: &Block<'_>) -> Result<Vec<Vec<Draw>>, Error> {
-        let law = |task| {
-            let (query, features) = block.query(task);
-            self.law(query, Cow::Borrowed(features), block.classes)
-        };
-        let laws: Vec<KernelLaw<'_>> = block.tasks.iter().map(law).collect::<Result<_, _>>()?;
-        let walker = |(law, task)| {
-            let task: &Task<'_> = task;
-            Walker::new(law, &task.points, task.excluded)
-        };
-        let walkers: Vec<Walker<'_, '_>> = laws.iter().zip(&block.tasks).map(walker).collect::<Result<_, _>>()?;
-        Ok(walk(self, &walkers))
+        let (drawn, work) = walk_block(block, |query, features| self.law(query, features, block.classes))?;
+        self.work.add(work);
+        Ok(drawn)
     }
 
     fn reads_before(&self) -> bool {

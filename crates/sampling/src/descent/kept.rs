@@ -1,6 +1,6 @@
 //! What the exclusion of some classes leaves of a law.
 
-use super::KernelLaw;
+use super::Descent;
 use crate::{ClassId, Work};
 
 /// The nodes above excluded classes, with what their children keep.
@@ -27,17 +27,17 @@ struct KeptNode {
 
 impl Kept {
     /// `None` if the law gives all its probability to excluded classes.
-    pub fn new(law: &KernelLaw<'_>, excluded: &[ClassId]) -> Option<Self> {
-        let levels = &law.tree.levels;
+    pub fn new<L: Descent>(law: &L, excluded: &[ClassId]) -> Option<Self> {
         let mut kept = Self::default();
         let mut masses = Vec::new();
-        let mut below: Vec<(usize, f64)> = excluded.iter().map(|&class| (class as usize, 0.0)).collect();
-        for level in 0..=levels.height() {
-            let parent = |child: &(usize, f64)| levels.parent(level, child.0);
+        let mut below: Vec<(usize, f64)> = excluded.iter().map(|&class| (law.slot_of(class), 0.0)).collect();
+        below.sort_unstable_by_key(|&(slot, _)| slot);
+        for level in 0..=law.height() {
+            let parent = |child: &(usize, f64)| law.parent(level, child.0);
             let group = |group: &[(usize, f64)]| {
                 let node = parent(&group[0]);
                 let total = law.masses(level, node, &mut masses);
-                (node, kept.push(level, node, levels.children(level, node).start, &masses, group) / total)
+                (node, kept.push(level, node, law.children(level, node).start, &masses, group) / total)
             };
             below = below.chunk_by(|a, b| parent(a) == parent(b)).map(group).collect();
         }
