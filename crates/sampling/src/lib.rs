@@ -48,6 +48,7 @@ mod draw;
 mod error;
 mod exp;
 mod feature_map;
+mod grouping;
 mod half;
 mod law;
 mod linalg;
@@ -68,6 +69,7 @@ pub use draw::{BatchRequest, Block, Draw, Points, Task, draw_batch, draw_shared,
 pub use error::Error;
 pub use exp::{ExactSoftmax, SoftmaxLaw};
 pub use feature_map::{FeatureMap, FourierMap, QuadraticMap};
+pub use grouping::{Grouping, LeafPlan, Leaves};
 pub use law::{ClassId, IGNORED, Law, Sampler};
 pub use linalg::{Matrix, Threads, dot, matmul, row_dots};
 pub use log_uniform::{LogUniform, LogUniformLaw};

@@ -24,6 +24,8 @@ pub enum Purpose {
     Data = 6,
     /// Which true class of a query with several is the target.
     Labels = 7,
+    /// Where the search for groups of similar classes begins.
+    Grouping = 8,
 }
 
 /// Generator for `place` (a query, a layer, a row) at `step` of the stream `purpose` under `seed`.
