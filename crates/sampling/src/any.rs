@@ -11,12 +11,12 @@ use crate::log_uniform::LogUniformLaw;
 use crate::uniform::UniformLaw;
 use crate::unigram::UnigramLaw;
 use crate::{
-    Block, ClassId, Classes, Draw, Error, ExactSoftmax, KernelLaw, KernelTree, Law, LeafLaw, LogUniform,
-    QuadraticConfig, RffConfig, Sampler, Uniform, Unigram, UnigramConfig, Work,
+    Block, ClassId, Classes, ClusterConfig, ClusterLaw, ClusterSampler, Draw, Error, ExactSoftmax, KernelLaw,
+    KernelTree, Law, LeafLaw, LogUniform, QuadraticConfig, RffConfig, Sampler, Uniform, Unigram, UnigramConfig, Work,
 };
 
 /// A sampler by name, as in a configuration file: `kind = "uniform"`, `"log-uniform"`, `"unigram"`, `"exp"`,
-/// `"quadratic"` or `"rff"`, with its settings.
+/// `"quadratic"`, `"rff"` or `"cluster"`, with its settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum SamplerConfig {
@@ -32,6 +32,8 @@ pub enum SamplerConfig {
     Quadratic(QuadraticConfig),
     /// [`KernelTree`] over random Fourier features.
     Rff(RffConfig),
+    /// [`ClusterSampler`].
+    Cluster(ClusterConfig),
 }
 
 impl Default for SamplerConfig {
@@ -50,13 +52,14 @@ impl SamplerConfig {
             Self::Exp {} => "exp",
             Self::Quadratic(_) => "quadratic",
             Self::Rff(_) => "rff",
+            Self::Cluster(_) => "cluster",
         }
     }
 
     /// Whether the sampler has a law for a whole batch, [`shared_law`](Sampler::shared_law).
     pub fn shares_draws(&self) -> bool {
         match self {
-            Self::Uniform {} | Self::LogUniform {} | Self::Unigram(_) | Self::Exp {} => true,
+            Self::Uniform {} | Self::LogUniform {} | Self::Unigram(_) | Self::Exp {} | Self::Cluster(_) => true,
             Self::Quadratic(_) => false,
             Self::Rff(config) => config.leaf_law == LeafLaw::Features,
         }
@@ -74,6 +77,7 @@ impl SamplerConfig {
             Self::Exp {} => AnySampler::Exp(ExactSoftmax),
             Self::Quadratic(config) => AnySampler::Tree(Box::new(config.build(classes, counts)?)),
             Self::Rff(config) => AnySampler::Tree(Box::new(config.build(classes, counts, seed)?)),
+            Self::Cluster(config) => AnySampler::Cluster(Box::new(config.build(classes, counts, seed)?)),
         })
     }
 }
@@ -91,6 +95,8 @@ pub enum AnySampler {
     Exp(ExactSoftmax),
     /// A kernel through a tree of feature sums: RF-softmax, or the quadratic kernel.
     Tree(Box<KernelTree>),
+    /// Leaves by estimated mass, the softmax inside.
+    Cluster(Box<ClusterSampler>),
 }
 
 /// The law of [`AnySampler`].
@@ -106,6 +112,8 @@ pub enum AnyLaw<'a> {
     Exp(SoftmaxLaw),
     /// Of a kernel tree.
     Tree(KernelLaw<'a>),
+    /// Of a cluster sampler.
+    Cluster(ClusterLaw<'a>),
 }
 
 /// The same expression for the member inside, whichever it is.
@@ -117,6 +125,7 @@ macro_rules! inside {
             Self::Unigram($member) => $value,
             Self::Exp($member) => $value,
             Self::Tree($member) => $value,
+            Self::Cluster($member) => $value,
         }
     };
 }
@@ -140,6 +149,7 @@ impl Sampler for AnySampler {
             Self::Unigram(sampler) => AnyLaw::Unigram(sampler.law(query, features, classes)?),
             Self::Exp(sampler) => AnyLaw::Exp(sampler.law(query, features, classes)?),
             Self::Tree(sampler) => AnyLaw::Tree(sampler.law(query, features, classes)?),
+            Self::Cluster(sampler) => AnyLaw::Cluster(sampler.law(query, features, classes)?),
         })
     }
 
@@ -150,6 +160,7 @@ impl Sampler for AnySampler {
             Self::Unigram(sampler) => AnyLaw::Unigram(sampler.shared_law(queries, classes)?),
             Self::Exp(sampler) => AnyLaw::Exp(sampler.shared_law(queries, classes)?),
             Self::Tree(sampler) => AnyLaw::Tree(sampler.shared_law(queries, classes)?),
+            Self::Cluster(sampler) => AnyLaw::Cluster(sampler.shared_law(queries, classes)?),
         })
     }
 

@@ -77,6 +77,16 @@ impl<'a> Classes<'a> {
         self.normalized
     }
 
+    /// Whether the last column is a bias.
+    pub fn has_bias(&self) -> bool {
+        self.bias
+    }
+
+    /// Whether the softmax is the absolute one.
+    pub fn is_absolute(&self) -> bool {
+        self.absolute
+    }
+
     /// All rows, `[n, width]`.
     pub fn rows(&self) -> &'a [f32] {
         self.rows

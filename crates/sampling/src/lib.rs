@@ -12,11 +12,12 @@
 //! | [`Unigram`] | O(m) on average | none | `28 n` bytes | smaller: knows frequencies, not the query |
 //! | [`KernelTree`], quadratic kernel | O(d² + m (d² log L + d leaf)), paths shared | O(d² log L) | `8/3 L d²` bytes | far tails heavier than the softmax's; the absolute softmax suits it |
 //! | [`KernelTree`], RF-softmax | O(dD + m (D log L + leaf)), paths shared | O(dD + D log L) | `32/3 L D` bytes; `features` `16/3 L D` and `4 n D` | falls with D |
+//! | [`ClusterSampler`] | O(L d + visited leaves · leaf · d) | O(d) | `16 L d + 12 n` bytes | falls with L and with how alike the classes of a leaf are |
 //! | [`ExactSoftmax`] | O(nd + m) | none | none | none |
 //!
 //! Queries draw for themselves ([`draw_batch`]), or a batch draws once for all of them ([`draw_shared`]) from a law of
 //! its own, which has an exact probability too: the mean of the softmaxes, or for [`KernelTree`] a descent with the mean of
-//! `phi(h_b) / Z_b`.
+//! `phi(h_b) / Z_b`, for [`ClusterSampler`] leaves by their mean mass and inside them the mean query of those who come.
 //!
 //! One decision shapes the crate: the class table is not the sampler's. Rows are handed in as [`Classes`] at every draw
 //! and refresh, so tables of 10⁷ rows exist once, and a sampler keeps only what it derives from them.
@@ -43,6 +44,7 @@
 
 mod any;
 mod classes;
+mod cluster;
 mod descent;
 mod draw;
 mod error;
@@ -65,6 +67,7 @@ mod work;
 
 pub use any::{AnyLaw, AnySampler, SamplerConfig};
 pub use classes::{Classes, MIN_NORM};
+pub use cluster::{ClusterConfig, ClusterLaw, ClusterSampler, Dispersion};
 pub use draw::{BatchRequest, Block, Draw, Points, Task, draw_batch, draw_shared, ln_prob_batch};
 pub use error::Error;
 pub use exp::{ExactSoftmax, SoftmaxLaw};

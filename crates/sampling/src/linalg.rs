@@ -127,11 +127,22 @@ pub fn row_dots(x: &[f32], rows: &[f32], stride: usize, out: &mut [f32]) {
 /// - out: `[k, r]`
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
 pub(crate) fn all_dots<T: Number>(xs: &[&[f32]], rows: &[T], stride: usize, out: &mut [f32]) {
+    dots_of_rows(xs, |i| &rows[i * stride..], out);
+}
+
+/// [`all_dots`] of rows that do not lie side by side.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
+pub(crate) fn scattered_dots(xs: &[&[f32]], rows: &[&[f32]], out: &mut [f32]) {
+    dots_of_rows(xs, |i| rows[i], out);
+}
+
+#[inline(always)]
+fn dots_of_rows<'r, T: Number + 'r>(xs: &[&[f32]], row: impl Fn(usize) -> &'r [T], out: &mut [f32]) {
     if out.is_empty() {
         return;
     }
     let count = out.len() / xs.len();
-    let row = |i: usize| &rows[i * stride..][..xs[0].len()];
+    let row = |i: usize| &row(i)[..xs[0].len()];
     let fours = count - count % 4;
     for at in (0..fours).step_by(4) {
         let rows = [row(at), row(at + 1), row(at + 2), row(at + 3)];

@@ -3,8 +3,9 @@
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 use rf_sampling::{
-    AnySampler, BatchRequest, ClassId, Classes, Draw, Error, KernelTree, Law, LeafLaw, Points, Purpose,
-    QuadraticConfig, RffConfig, Sampler, SamplerConfig, UnigramConfig, draw_batch, draw_shared, ln_prob_batch, stream,
+    AnySampler, BatchRequest, ClassId, Classes, ClusterConfig, ClusterSampler, Dispersion, Draw, Error, Grouping,
+    KernelTree, Law, LeafLaw, Points, Purpose, QuadraticConfig, RffConfig, Sampler, SamplerConfig, UnigramConfig,
+    draw_batch, draw_shared, ln_prob_batch, stream,
 };
 
 const N: usize = 37;
@@ -76,6 +77,20 @@ fn samplers() -> Vec<(String, SamplerConfig)> {
             all.push((name, SamplerConfig::Rff(config)));
         }
     }
+    let clusters = [
+        ("index, no dispersion", Grouping::Index, Dispersion::None, 2, 0.0),
+        ("frequency, scalar", Grouping::Frequency, Dispersion::Scalar, 2, 0.1),
+        ("similarity, diagonal", Grouping::Similarity, Dispersion::Diagonal, 2, 0.01),
+        ("similarity, three levels", Grouping::Similarity, Dispersion::Diagonal, 3, 0.05),
+        ("index, three levels", Grouping::Index, Dispersion::Diagonal, 3, 1.0),
+    ];
+    for (name, grouping, dispersion, levels, epsilon) in clusters {
+        let levels = Some(levels);
+        let config = ClusterConfig { leaf_size: Some(4), grouping, dispersion, levels, epsilon, ..Default::default() };
+        all.push((format!("cluster {name}"), SamplerConfig::Cluster(config)));
+    }
+    let growing = ClusterConfig { leaf_size: Some(6), growth: 2.0, ..Default::default() };
+    all.push(("cluster growing".into(), SamplerConfig::Cluster(growing)));
     all
 }
 
@@ -85,8 +100,13 @@ fn is_blind(name: &str) -> bool {
 }
 
 /// The samplers that keep sums of what they know of the rows.
+fn sums() -> impl Iterator<Item = (String, SamplerConfig)> {
+    samplers().into_iter().filter(|(_, config)| ["rff", "quadratic", "cluster"].contains(&config.name()))
+}
+
+/// The kernel trees among them.
 fn trees() -> impl Iterator<Item = (String, SamplerConfig)> {
-    samplers().into_iter().filter(|(_, config)| ["rff", "quadratic"].contains(&config.name()))
+    sums().filter(|(_, config)| config.name() != "cluster")
 }
 
 /// Runs a law on every sampler over every table.
@@ -289,7 +309,7 @@ fn refreshing_some_or_all_classes_equals_building_anew() {
                 let classes = classes_of(&table, &rows);
                 sampler.refresh(ids, &before, classes).unwrap();
                 let refreshed = sampler.at(&query, classes).unwrap().ln_probs(N);
-                let rebuilt = config.build(classes, &counts(), SEED).unwrap().at(&query, classes).unwrap().ln_probs(N);
+                let rebuilt = rebuilt(&config, &sampler, classes).at(&query, classes).unwrap().ln_probs(N);
                 // Where an estimate lies at zero, rounding decides on which side of the clamp: compare probabilities.
                 for class in 0..N {
                     let (a, b) = (refreshed[class].exp(), rebuilt[class].exp());
@@ -303,11 +323,23 @@ fn refreshing_some_or_all_classes_equals_building_anew() {
     }
 }
 
+/// The sampler made anew of the rows; groups of similar classes stay as they are until a regrouping.
+fn rebuilt(config: &SamplerConfig, refreshed: &AnySampler, classes: Classes<'_>) -> AnySampler {
+    match refreshed {
+        AnySampler::Cluster(cluster) => {
+            let mut cluster = cluster.clone();
+            cluster.rebuild(classes).unwrap();
+            AnySampler::Cluster(cluster)
+        }
+        _ => config.build(classes, &counts(), SEED).unwrap(),
+    }
+}
+
 #[test]
 fn rows_that_are_not_finite_are_refused_and_the_tree_stays_whole() {
     for bad in [f32::NAN, f32::INFINITY, 1e30] {
         for table in tables() {
-            for (name, config) in trees() {
+            for (name, config) in sums() {
                 let mut rows = table.rows.clone();
                 let mut sampler = config.build(table.classes(), &counts(), SEED).unwrap();
                 let query = query();
@@ -329,7 +361,7 @@ fn a_bias_of_any_finite_size_keeps_a_law() {
         let mut rows = table.rows.clone();
         rows[5 * table.width + D] = bias;
         let classes = classes_of(table, &rows);
-        for (name, config) in trees() {
+        for (name, config) in sums() {
             let sampler = config.build(classes, &counts(), SEED).unwrap();
             let total: f64 =
                 sampler.at(&query(), classes).unwrap().ln_probs(N).iter().map(|&q| f64::from(q).exp()).sum();
@@ -501,6 +533,62 @@ fn a_restored_tree_is_equal_to_the_last_bit() {
     }
 }
 
+fn cluster(config: &SamplerConfig, classes: Classes<'_>) -> ClusterSampler {
+    match config.build(classes, &counts(), SEED).unwrap() {
+        AnySampler::Cluster(cluster) => *cluster,
+        other => panic!("{other:?} is no cluster sampler"),
+    }
+}
+
+#[test]
+fn a_restored_cluster_sampler_is_equal_to_the_last_bit_and_regroups_at_the_same_step() {
+    for table in tables() {
+        for (name, config) in sums().filter(|(_, config)| config.name() == "cluster") {
+            let SamplerConfig::Cluster(config) = config else { unreachable!() };
+            let config = SamplerConfig::Cluster(ClusterConfig { regroup_every: 3, ..config });
+            let mut rows = table.rows.clone();
+            let mut walked = cluster(&config, table.classes());
+            let steps = [&[1, 2, 30][..], &[0, 7, 8, 9], &[5], &[11, 12]];
+            for ids in steps {
+                let before = change(&mut rows, table.width, ids);
+                walked.refresh(ids, &before, classes_of(&table, &rows)).unwrap();
+            }
+            let mut restored = cluster(&config, classes_of(&table, &rows));
+            let (sums, order) = (walked.sums().to_vec(), walked.order());
+            let now = classes_of(&table, &rows);
+            restored.restore(now, &sums, order, walked.next_rebuild(), walked.steps()).unwrap();
+            for ids in steps {
+                let before = change(&mut rows, table.width, ids);
+                let classes = classes_of(&table, &rows);
+                let query = query();
+                let after = |sampler: &mut ClusterSampler| {
+                    sampler.refresh(ids, &before, classes).unwrap();
+                    sampler.at(&query, classes).unwrap().ln_probs(N)
+                };
+                assert_eq!(after(&mut walked), after(&mut restored), "{name}, {}", table.name);
+            }
+            let refused = restored.restore(classes_of(&table, &rows), &sums[1..], Vec::new(), 0, 0);
+            assert!(matches!(refused, Err(Error::WrongState { .. })), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_defensive_mixture_bounds_the_weights() {
+    let table = &tables()[0];
+    let query: Vec<f32> = query().iter().map(|x| 10.0 * x).collect();
+    let worst = |epsilon: f32| {
+        let config = ClusterConfig { leaf_size: Some(4), epsilon, ..Default::default() };
+        let sampler = config.build(table.classes(), &counts(), SEED).unwrap();
+        let ln_q = sampler.at(&query, table.classes()).unwrap().ln_probs(N);
+        let ln_p = rf_sampling::ExactSoftmax.at(&query, table.classes()).unwrap().ln_probs(N);
+        ln_p.iter().zip(ln_q).map(|(p, q)| p - q).fold(f32::NEG_INFINITY, f32::max)
+    };
+    // p(leaf) <= 1 and u(leaf) >= 4 classes of the least count, of 4,178 draws and one more for each class.
+    let bound = (0.1f32 * 4.0 * 28.0 / 4_250.0).recip().ln();
+    assert!(worst(0.1) <= bound, "{} for {bound}", worst(0.1));
+}
+
 #[test]
 fn drift_stays_bounded_over_many_steps() {
     let table = &tables()[0];
@@ -521,6 +609,25 @@ fn drift_stays_bounded_over_many_steps() {
 }
 
 #[test]
+fn moments_drift_no_further_over_many_steps() {
+    let table = &tables()[0];
+    for levels in [2, 3] {
+        let config = ClusterConfig { leaf_size: Some(8), levels: Some(levels), ..Default::default() };
+        let config = SamplerConfig::Cluster(config);
+        let (mut rows, mut walked) = (table.rows.clone(), cluster(&config, table.classes()));
+        for step in 0..2_000u32 {
+            let id = [step % N as u32];
+            let before = rows[id[0] as usize * D..][..D].to_vec();
+            rows[id[0] as usize * D + step as usize % D] += 0.1;
+            walked.refresh(&id, &before, classes_of(table, &rows)).unwrap();
+        }
+        let rebuilt = cluster(&config, classes_of(table, &rows));
+        let worst = walked.sums().iter().zip(rebuilt.sums()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 1e-5, "{levels} levels: the sums drifted by {worst}");
+    }
+}
+
+#[test]
 fn settings_out_of_range_are_refused() {
     let table = &tables()[0];
     let any = |config: SamplerConfig, counts: &[u64]| config.build(table.classes(), counts, SEED).unwrap_err();
@@ -536,6 +643,14 @@ fn settings_out_of_range_are_refused() {
     assert_eq!(field(refused(RffConfig { prior: 0.5, ..Default::default() }, &[1, 2])), "prior");
     let small = RffConfig { memory_gib: 1e-6, ..Default::default() };
     assert!(matches!(refused(small, &[]), Error::TooLarge { .. }));
+
+    let refused = |config: ClusterConfig, counts: &[u64]| any(SamplerConfig::Cluster(config), counts);
+    assert_eq!(field(refused(ClusterConfig { leaf_size: Some(0), ..Default::default() }, &counts())), "leaf_size");
+    assert_eq!(field(refused(ClusterConfig { epsilon: 1.5, ..Default::default() }, &counts())), "epsilon");
+    assert_eq!(field(refused(ClusterConfig { epsilon: f32::NAN, ..Default::default() }, &counts())), "epsilon");
+    assert_eq!(field(refused(ClusterConfig { levels: Some(4), ..Default::default() }, &counts())), "levels");
+    assert_eq!(field(refused(ClusterConfig { growth: 0.5, ..Default::default() }, &counts())), "growth");
+    assert_eq!(field(refused(ClusterConfig::default(), &[1, 2])), "counts");
 
     let refused = |config: QuadraticConfig| any(SamplerConfig::Quadratic(config), &[]);
     assert_eq!(field(refused(QuadraticConfig { alpha: 0.0, ..Default::default() })), "alpha");

@@ -28,18 +28,12 @@ const GATHERED: usize = 1 << 19;
 ///
 /// # Errors
 /// [`Error::NotFinite`] if a row is not finite.
-pub(super) fn order(
-    classes: Classes<'_>,
-    weights: &[f32],
-    leaves: &Leaves,
-    seed: u64,
-) -> Result<Vec<ClassId>, Error> {
+pub(super) fn order(classes: Classes<'_>, weights: &[f32], leaves: &Leaves, seed: u64) -> Result<Vec<ClassId>, Error> {
     let mut order: Vec<ClassId> = (0..classes.len() as ClassId).collect();
     order.par_iter().try_for_each(|&class| classes.check(class as usize, class))?;
     let scale = |&class: &ClassId| if classes.is_normalized() { classes.inverse_norm(class as usize) } else { 1.0 };
     let scales: Vec<f32> = order.par_iter().map(scale).collect();
-    let points =
-        Points { rows: classes.rows(), stride: classes.width(), dim: classes.dim(), scales: &scales, weights };
+    let points = Points { rows: classes.rows(), stride: classes.width(), dim: classes.dim(), scales: &scales, weights };
     Bisection { leaves, seed }.divide(points, points.sum(&order), 0..leaves.leaves(), &mut order);
     for leaf in 0..leaves.leaves() {
         order[leaves.slots(leaf)].sort_unstable();
