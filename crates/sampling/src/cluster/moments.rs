@@ -104,7 +104,8 @@ impl Moments {
 /// Masses from their logarithms: `exp(x - max x)`. Returns their sum.
 pub(super) fn exponentials(masses: &mut [f32]) -> f64 {
     // Huge queries may overflow a product; a law needs finite numbers, not right ones, there.
-    masses.iter_mut().for_each(|x| *x = x.max(-1e30).min(1e30));
+    let tame = |x: f32| if x.is_nan() { -1e30 } else { x.clamp(-1e30, 1e30) };
+    masses.iter_mut().for_each(|x| *x = tame(*x));
     let max = masses.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     masses.iter_mut().for_each(|x| *x -= max);
     exp_in_place(masses);
