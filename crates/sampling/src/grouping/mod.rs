@@ -198,7 +198,8 @@ mod tests {
 
     #[test]
     fn rows_of_one_value_are_grouped_by_id() {
-        let leaves = arranged(LeafPlan::new(Grouping::Similarity, 7), Classes::new(&[0.0; 50 * D], D).normalized(), &[]);
+        let leaves =
+            arranged(LeafPlan::new(Grouping::Similarity, 7), Classes::new(&[0.0; 50 * D], D).normalized(), &[]);
         assert_eq!(leaves.order(), [], "the identity");
     }
 
