@@ -6,17 +6,21 @@ use rand::{Rng, RngExt};
 use rayon::prelude::*;
 
 use super::leaves::Leaves;
+use crate::memory::prefetch;
 use crate::vector::add_scaled;
 use crate::{ClassId, Classes, Error, Purpose, dot, stream};
 
-/// Most passes of one 2-means.
-const PASSES: usize = 16;
+/// Most passes of one 2-means. Forty gain less than one per cent of the squares on trained class tables.
+const PASSES: usize = 12;
 
 /// A 2-means stands once a pass moves fewer than one row in this many.
-const STILL: usize = 500;
+const STILL: usize = 200;
 
 /// Rows that one parallel task takes: fixed, as sums depend on it.
 const ROWS_A_TASK: usize = 1024;
+
+/// Rows that are asked for ahead of their use.
+const AHEAD: usize = 4;
 
 /// Numbers that are copied side by side, 2 MiB: from here on every pass reads a cache, not the table.
 const GATHERED: usize = 1 << 19;
@@ -30,7 +34,8 @@ const GATHERED: usize = 1 << 19;
 /// [`Error::NotFinite`] if a row is not finite.
 pub(super) fn order(classes: Classes<'_>, weights: &[f32], leaves: &Leaves, seed: u64) -> Result<Vec<ClassId>, Error> {
     let mut order: Vec<ClassId> = (0..classes.len() as ClassId).collect();
-    order.par_iter().try_for_each(|&class| classes.check(class as usize, class))?;
+    let flaw = |&class: &ClassId| classes.check(class as usize, class).err();
+    order.par_iter().find_map_first(flaw).map_or(Ok(()), Err)?;
     let scale = |&class: &ClassId| if classes.is_normalized() { classes.inverse_norm(class as usize) } else { 1.0 };
     let scales: Vec<f32> = order.par_iter().map(scale).collect();
     let points = Points { rows: classes.rows(), stride: classes.width(), dim: classes.dim(), scales: &scales, weights };
@@ -188,10 +193,15 @@ impl Points<'_> {
     fn set_keys(&self, [left, right]: &[Vec<f64>; 2], candidates: &mut [Candidate]) {
         let direction: Vec<f32> = left.iter().zip(right).map(|(l, r)| 2.0 * (r - l) as f32).collect();
         let offset = left.iter().zip(right).map(|(l, r)| l * l - r * r).sum::<f64>() as f32;
-        candidates.par_iter_mut().with_min_len(ROWS_A_TASK).for_each(|candidate| {
-            let row = candidate.row;
-            let difference = dot(&direction, self.row(row)) * self.scale(row) + offset;
-            candidate.key = self.weight(row) * difference;
+        candidates.par_chunks_mut(ROWS_A_TASK).for_each(|candidates| {
+            for at in 0..candidates.len() {
+                if let Some(ahead) = candidates.get(at + AHEAD) {
+                    prefetch(self.row(ahead.row));
+                }
+                let row = candidates[at].row;
+                let difference = dot(&direction, self.row(row)) * self.scale(row) + offset;
+                candidates[at].key = self.weight(row) * difference;
+            }
         });
     }
 }
