@@ -52,6 +52,16 @@ impl Moments {
         self.dim + self.spread()
     }
 
+    /// Whether no dispersion is kept.
+    pub fn is_plain(&self) -> bool {
+        self.dispersion == Dispersion::None
+    }
+
+    /// The centroid of a node.
+    pub fn centroid(&self, row: usize) -> &[f32] {
+        &self.operands[row * self.operand_width()..][..self.dim]
+    }
+
     pub fn bytes(&self) -> usize {
         [&self.sums, &self.operands, &self.ln_weights].iter().map(|kept| size_of_val(kept.as_slice())).sum()
     }
@@ -101,6 +111,19 @@ impl Moments {
     }
 }
 
+/// `sum_j v_j x_j²`.
+#[multiversion::multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
+pub(super) fn weighted_squares(row: &[f32], weights: &[f32]) -> f32 {
+    let mut lanes = [0.0; 16];
+    let ((rows, rest), (weights, tail)) = (row.as_chunks::<16>(), weights.as_chunks::<16>());
+    for (x, v) in rows.iter().zip(weights) {
+        for lane in 0..16 {
+            lanes[lane] += v[lane] * x[lane] * x[lane];
+        }
+    }
+    lanes.iter().sum::<f32>() + rest.iter().zip(tail).map(|(x, v)| v * x * x).sum::<f32>()
+}
+
 /// Masses from their logarithms: `exp(x - max x)`. Returns their sum.
 pub(super) fn exponentials(masses: &mut [f32]) -> f64 {
     // Huge queries may overflow a product; a law needs finite numbers, not right ones, there.
@@ -112,7 +135,8 @@ pub(super) fn exponentials(masses: &mut [f32]) -> f64 {
     masses.iter().map(|&mass| f64::from(mass)).sum()
 }
 
+/// `to += scale x²`.
 #[multiversion::multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
-fn add_squares(to: &mut [f32], scale: f32, row: &[f32]) {
+pub(super) fn add_squares(to: &mut [f32], scale: f32, row: &[f32]) {
     to.iter_mut().zip(row).for_each(|(to, x)| *to += scale * x * x);
 }

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::moments::{add_squares, weighted_squares};
 use super::{ClusterLaw, ClusterSampler};
 use crate::descent::Descent;
 use crate::linalg::all_dots;
@@ -12,8 +13,10 @@ use crate::{Classes, Error, dot};
 const QUERIES_A_TASK: usize = 64;
 
 /// A batch that asks as one. The children of the root, leaves or groups of leaves, are chosen as the mixture of the
-/// queries' laws does, `q̄(C) = 1/B sum_b q(C | h_b)`. Below a child the law is that of the mean query of those who come
-/// there, `h̄_C = sum_b q(C | h_b) h_b / sum_b q(C | h_b)`: the true mixture inside a leaf would cost `B` softmaxes.
+/// queries' laws does, `q̄(C) = 1/B sum_b q(C | h_b)`. Below a child the true mixture would cost `B` softmaxes. In its place
+/// stands its second-order expansion about those who come there, with weights `g_b = q(C | h_b)`: as `q(i | C, h_b)` is
+/// about `exp(h_b·(c_i - mu)) / W`, their mean is about `exp(h̄·c_i + v·(c_i - mu)² / 2)` up to a constant, with `h̄` and
+/// `v` the mean and the variance of the components of `h_b` under `g_b`. Without dispersion `v` is left out.
 #[derive(Clone, Debug)]
 pub(super) struct Batch {
     dim: usize,
@@ -70,25 +73,53 @@ impl Batch {
             out.copy_from_slice(&self.masses);
             return;
         }
-        let query = self.mean_query(child_of_root(law, level, node));
+        let child = child_of_root(law, level, node);
+        let mean = self.mean_query(child);
         if level == 0 {
-            law.multiply(&[&query], level, node, out);
+            self.leaf_products(law, child, mean, node, out);
             return;
         }
         let mut operand = Vec::new();
-        law.sampler.moments.extend(&query, &mut operand);
+        law.sampler.moments.extend(&mean, &mut operand);
         law.multiply(&[&operand], level, node, out);
     }
 
-    /// `h̄_C`; the plain mean where no query comes.
-    fn mean_query(&self, child: usize) -> Vec<f32> {
+    /// `h̄·c + v·(c - mu)² / 2` less a constant, before the scale of the rows: `(h̄ - v mu)·c + v·c² / 2`.
+    fn leaf_products(&self, law: &ClusterLaw<'_>, child: usize, mut mean: Vec<f32>, leaf: usize, out: &mut [f32]) {
+        let sampler = law.sampler;
+        if sampler.moments.is_plain() {
+            law.multiply(&[&mean], 0, leaf, out);
+            return;
+        }
+        let variance = self.variance(child, &mean);
+        let centroid = sampler.moments.centroid(sampler.shape.child_rows(sampler.shape.height(), 0).start + child);
+        mean.iter_mut().zip(variance.iter().zip(centroid)).for_each(|(h, (v, mu))| *h -= v * mu);
+        law.multiply(&[&mean], 0, leaf, out);
+        for (product, class) in out.iter_mut().zip(sampler.classes_of(leaf)) {
+            let squares = weighted_squares(law.classes.embedding(class), &variance);
+            *product += 0.5 * sampler.scale_of(class) * squares;
+        }
+    }
+
+    /// `q(C | h_b) / sum_b q(C | h_b)`; the same for all where no query comes.
+    fn weights(&self, child: usize) -> impl Iterator<Item = (&[f32], f32)> {
         let count = self.queries.len() / self.dim;
         let (shares, mass) = (&self.shares[child * count..][..count], self.masses[child]);
+        let weight = move |&share: &f32| if mass > 0.0 { share / mass } else { 1.0 / count as f32 };
+        self.queries.chunks_exact(self.dim).zip(shares.iter().map(weight))
+    }
+
+    fn mean_query(&self, child: usize) -> Vec<f32> {
         let mut mean = vec![0.0; self.dim];
-        for (query, &share) in self.queries.chunks_exact(self.dim).zip(shares) {
-            add_scaled(&mut mean, if mass > 0.0 { share / mass } else { 1.0 / count as f32 }, query);
-        }
+        self.weights(child).for_each(|(query, weight)| add_scaled(&mut mean, weight, query));
         mean
+    }
+
+    fn variance(&self, child: usize, mean: &[f32]) -> Vec<f32> {
+        let mut variance = vec![0.0; self.dim];
+        self.weights(child).for_each(|(query, weight)| add_squares(&mut variance, weight, query));
+        variance.iter_mut().zip(mean).for_each(|(v, mean)| *v = (*v - mean * mean).max(0.0));
+        variance
     }
 }
 
