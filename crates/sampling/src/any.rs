@@ -11,12 +11,12 @@ use crate::log_uniform::LogUniformLaw;
 use crate::uniform::UniformLaw;
 use crate::unigram::UnigramLaw;
 use crate::{
-    Block, ClassId, Classes, Draw, Error, ExactSoftmax, KernelLaw, KernelTree, Law, LeafLaw, LogUniform,
-    QuadraticConfig, RffConfig, Sampler, Uniform, Unigram, UnigramConfig, Work,
+    Block, ClassId, Classes, Draw, Error, ExactSoftmax, KernelLaw, KernelTree, Law, LeafLaw, LogUniform, Midx,
+    MidxConfig, MidxLaw, MidxVariant, QuadraticConfig, RffConfig, Sampler, Uniform, Unigram, UnigramConfig, Work,
 };
 
 /// A sampler by name, as in a configuration file: `kind = "uniform"`, `"log-uniform"`, `"unigram"`, `"exp"`,
-/// `"quadratic"` or `"rff"`, with its settings.
+/// `"quadratic"`, `"rff"` or `"midx"`, with its settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum SamplerConfig {
@@ -32,6 +32,8 @@ pub enum SamplerConfig {
     Quadratic(QuadraticConfig),
     /// [`KernelTree`] over random Fourier features.
     Rff(RffConfig),
+    /// [`Midx`].
+    Midx(MidxConfig),
 }
 
 impl Default for SamplerConfig {
@@ -50,6 +52,7 @@ impl SamplerConfig {
             Self::Exp {} => "exp",
             Self::Quadratic(_) => "quadratic",
             Self::Rff(_) => "rff",
+            Self::Midx(_) => "midx",
         }
     }
 
@@ -59,13 +62,15 @@ impl SamplerConfig {
             Self::Uniform {} | Self::LogUniform {} | Self::Unigram(_) | Self::Exp {} => true,
             Self::Quadratic(_) => false,
             Self::Rff(config) => config.leaf_law == LeafLaw::Features,
+            Self::Midx(config) => config.variant == MidxVariant::Fast,
         }
     }
 
     /// Builds the sampler over `classes`, with their training counts (empty if unknown).
     ///
     /// # Errors
-    /// [`Error::BadSetting`] for a sampler that needs counts without them; those of [`RffConfig::build`].
+    /// [`Error::BadSetting`] for a sampler that needs counts without them; those of [`RffConfig::build`]
+    /// and [`MidxConfig::build`].
     pub fn build(&self, classes: Classes<'_>, counts: &[u64], seed: u64) -> Result<AnySampler, Error> {
         Ok(match self {
             Self::Uniform {} => AnySampler::Uniform(Uniform),
@@ -74,6 +79,7 @@ impl SamplerConfig {
             Self::Exp {} => AnySampler::Exp(ExactSoftmax),
             Self::Quadratic(config) => AnySampler::Tree(Box::new(config.build(classes, counts)?)),
             Self::Rff(config) => AnySampler::Tree(Box::new(config.build(classes, counts, seed)?)),
+            Self::Midx(config) => AnySampler::Midx(Box::new(config.build(classes, counts, seed)?)),
         })
     }
 }
@@ -91,6 +97,8 @@ pub enum AnySampler {
     Exp(ExactSoftmax),
     /// A kernel through a tree of feature sums: RF-softmax, or the quadratic kernel.
     Tree(Box<KernelTree>),
+    /// The softmax of quantised scores.
+    Midx(Box<Midx>),
 }
 
 /// The law of [`AnySampler`].
@@ -106,6 +114,8 @@ pub enum AnyLaw<'a> {
     Exp(SoftmaxLaw),
     /// Of a kernel tree.
     Tree(KernelLaw<'a>),
+    /// Of quantised scores.
+    Midx(MidxLaw<'a>),
 }
 
 /// The same expression for the member inside, whichever it is.
@@ -117,6 +127,7 @@ macro_rules! inside {
             Self::Unigram($member) => $value,
             Self::Exp($member) => $value,
             Self::Tree($member) => $value,
+            Self::Midx($member) => $value,
         }
     };
 }
@@ -140,6 +151,7 @@ impl Sampler for AnySampler {
             Self::Unigram(sampler) => AnyLaw::Unigram(sampler.law(query, features, classes)?),
             Self::Exp(sampler) => AnyLaw::Exp(sampler.law(query, features, classes)?),
             Self::Tree(sampler) => AnyLaw::Tree(sampler.law(query, features, classes)?),
+            Self::Midx(sampler) => AnyLaw::Midx(sampler.law(query, features, classes)?),
         })
     }
 
@@ -150,6 +162,7 @@ impl Sampler for AnySampler {
             Self::Unigram(sampler) => AnyLaw::Unigram(sampler.shared_law(queries, classes)?),
             Self::Exp(sampler) => AnyLaw::Exp(sampler.shared_law(queries, classes)?),
             Self::Tree(sampler) => AnyLaw::Tree(sampler.shared_law(queries, classes)?),
+            Self::Midx(sampler) => AnyLaw::Midx(sampler.shared_law(queries, classes)?),
         })
     }
 

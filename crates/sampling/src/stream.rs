@@ -24,6 +24,8 @@ pub enum Purpose {
     Data = 6,
     /// Which true class of a query with several is the target.
     Labels = 7,
+    /// Codebooks: the rows they are fitted to, and the words they start from.
+    Codebooks = 8,
 }
 
 /// Generator for `place` (a query, a layer, a row) at `step` of the stream `purpose` under `seed`.

@@ -97,6 +97,10 @@ fn check_loss(loss: &LossConfig, places: &Places) -> anyhow::Result<()> {
             in_range(places, "loss.sampler.prior", rff.prior, FINITE)?;
             in_range(places, "loss.sampler.memory_gib", rff.memory_gib, POSITIVE)
         }
+        SamplerConfig::Midx(midx) => {
+            in_range(places, "loss.sampler.prior", midx.prior, FINITE)?;
+            in_range(places, "loss.sampler.memory_gib", midx.memory_gib, POSITIVE)
+        }
     }
 }
 

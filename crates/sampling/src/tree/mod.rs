@@ -24,8 +24,10 @@ mod state;
 mod sums;
 mod walk;
 
+pub(crate) use config::prior_weights;
 pub use config::{LeafLaw, RffConfig};
 pub use quadratic::QuadraticConfig;
+pub(crate) use refresh::LARGEST_BIAS;
 pub use walk::KernelLaw;
 
 use std::borrow::Cow;

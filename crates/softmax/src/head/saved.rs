@@ -10,7 +10,7 @@ use crate::state::{NamedTensor, StateSource};
 use crate::{Error, StateFile};
 
 impl SampledSoftmaxLoss {
-    /// Rows, optimizer state, temperature and tree, for a checkpoint.
+    /// Rows, optimizer state, temperature and sampler, for a checkpoint.
     pub fn state(&self) -> Vec<NamedTensor<'_>> {
         let mut tensors = self.table.state("classes");
         tensors.extend(self.ln_tau.state("ln_tau"));
@@ -22,6 +22,12 @@ impl SampledSoftmaxLoss {
                 tensors.push(NamedTensor::f32("tree.leaf_sums".into(), vec![sums.len()], sums));
             }
             tensors.push(NamedTensor::u64("tree.next_rebuild".into(), vec![tree.next_rebuild() as u64]));
+        }
+        if let AnySampler::Midx(midx) = &*self.sampler {
+            let codewords = midx.codewords();
+            tensors.push(NamedTensor::owned("midx.codewords".into(), vec![codewords.len()], codewords));
+            tensors.push(NamedTensor::u64("midx.codes".into(), midx.codes().into_iter().map(u64::from).collect()));
+            tensors.push(NamedTensor::u64("midx.steps".into(), vec![midx.steps()]));
         }
         tensors
     }
@@ -42,12 +48,20 @@ impl SampledSoftmaxLoss {
             return Err(Error::BadSetting { field: "seed", value: self.seed.to_string(), why });
         }
         let steps = source.u64("head.steps", 1)?[0];
-        // The tree comes last: it refuses before it changes anything, and after it nothing can fail.
+        // The sampler comes last: it refuses before it changes anything, and after it nothing can fail.
         if let AnySampler::Tree(tree) = sampler {
             let wanted = tree.leaf_sums().len();
             let sums = if wanted > 0 { source.f32("tree.leaf_sums", wanted)? } else { Vec::new() };
             let next = source.u64("tree.next_rebuild", 1)?[0] as usize;
             tree.restore(classes_of(&table, &self.config), &sums, next)?;
+        }
+        if let AnySampler::Midx(midx) = sampler {
+            let codewords = source.f32("midx.codewords", midx.codewords().len())?;
+            // A number that is no code of 32 bits is refused with the others that are none.
+            let code = |code: u64| u32::try_from(code).unwrap_or(u32::MAX);
+            let codes: Vec<u32> = source.u64("midx.codes", midx.len())?.into_iter().map(code).collect();
+            let steps = source.u64("midx.steps", 1)?[0];
+            midx.restore(classes_of(&table, &self.config), &codewords, &codes, steps)?;
         }
         (self.table, self.ln_tau, self.steps) = (table, ln_tau, steps);
         Ok(())

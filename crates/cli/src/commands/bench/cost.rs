@@ -90,6 +90,14 @@ fn drawing(case: &Case, counts: &Counts) -> Costs {
     let [n, b, d] = letters(case);
     match &case.entrant {
         Entrant::Sampler(SamplerConfig::Rff(_) | SamplerConfig::Quadratic(_)) => of_tree(case, counts),
+        Entrant::Sampler(SamplerConfig::Midx(config)) => {
+            let k = config.codewords as f64;
+            let buckets = n.min(k * k);
+            Costs::from([
+                ("features", Cost { bytes: 8.0 * k * d, flops: 4.0 * b * k * d }),
+                ("walk", Cost { bytes: 12.0 * b * buckets, flops: b * (2.0 * buckets + 2.0 * TRANSCENDENTAL * k) }),
+            ])
+        }
         Entrant::Sampler(SamplerConfig::Exp {}) => Costs::from([
             ("features", Cost { bytes: 4.0 * (n * d + b * n), flops: 2.0 * b * n * d }),
             ("walk", Cost { bytes: 12.0 * b * n, flops: (2.0 + TRANSCENDENTAL) * b * n }),
