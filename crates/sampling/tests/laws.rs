@@ -86,7 +86,7 @@ fn midxs(refresh_every: u64) -> impl Iterator<Item = (String, MidxConfig)> {
     let quantizers = [Quantizer::Pq, Quantizer::Rq].into_iter();
     let both = quantizers.flat_map(|q| [MidxVariant::Fast, MidxVariant::Exact].map(|variant| (q, variant)));
     both.flat_map(move |(quantizer, variant)| {
-        [(4, 0.0), (3, 0.75), (50, 0.0)].map(|(codewords, prior)| {
+        [(4, 0.0), (50, 0.75)].map(|(codewords, prior)| {
             let name = format!("midx {quantizer:?} {variant:?} K {codewords} prior {prior}");
             (name, MidxConfig { quantizer, variant, codewords, prior, refresh_every, ..Default::default() })
         })
@@ -640,7 +640,8 @@ fn a_restored_midx_is_equal_to_the_last_bit_and_goes_on_so() {
 
 #[test]
 fn a_state_that_does_not_fit_is_refused_and_midx_stays_whole() {
-    let classes = Classes::new(&tables()[0].rows, D).normalized();
+    let table = &tables()[0];
+    let classes = table.classes();
     let mut midx = MidxConfig { codewords: 4, ..Default::default() }.build(classes, &[], SEED).unwrap();
     let (old, codewords, codes) = (ln_probs(&midx, classes), midx.codewords(), midx.codes());
     let strange: Vec<u32> = codes.iter().map(|_| 16).collect();

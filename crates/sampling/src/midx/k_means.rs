@@ -129,7 +129,7 @@ impl Codebook {
 
     /// At most `iterations` of Lloyd's: every codeword becomes the mean of the points nearest to it.
     ///
-    /// Codewords without points move to the points that are furthest from theirs.
+    /// Codewords without points move to points that are far from theirs, no two to points of the same.
     pub fn improve(&mut self, points: Points<'_>, iterations: usize) {
         let mut last = f64::INFINITY;
         for _ in 0..iterations {
@@ -180,13 +180,13 @@ struct Sums {
     counts: Vec<u32>,
     /// Sum of squared distances.
     error: f64,
-    /// The furthest point of each stripe: squared distance, row.
+    /// The furthest point of each codeword: squared distance, row; `[K]`.
     furthest: Vec<(f32, usize)>,
 }
 
 impl Sums {
     fn zeros(k: usize, width: usize) -> Self {
-        Self { width, totals: vec![0.0; k * width], counts: vec![0; k], error: 0.0, furthest: Vec::new() }
+        Self { width, totals: vec![0.0; k * width], counts: vec![0; k], error: 0.0, furthest: vec![(0.0, 0); k] }
     }
 
     fn add(&mut self, row: usize, point: &[f32], code: usize, distance: f32) {
@@ -194,10 +194,8 @@ impl Sums {
         total.iter_mut().zip(point).for_each(|(total, &x)| *total += f64::from(x));
         self.counts[code] += 1;
         self.error += f64::from(distance);
-        match self.furthest.first_mut() {
-            Some(furthest) if distance <= furthest.0 => {}
-            Some(furthest) => *furthest = (distance, row),
-            None => self.furthest.push((distance, row)),
+        if distance > self.furthest[code].0 {
+            self.furthest[code] = (distance, row);
         }
     }
 
@@ -205,11 +203,12 @@ impl Sums {
         self.totals.iter_mut().zip(&other.totals).for_each(|(total, other)| *total += other);
         self.counts.iter_mut().zip(&other.counts).for_each(|(count, other)| *count += other);
         self.error += other.error;
-        self.furthest.extend(other.furthest);
+        let pairs = self.furthest.iter_mut().zip(other.furthest);
+        pairs.filter(|(furthest, other)| other.0 > furthest.0).for_each(|(furthest, other)| *furthest = other);
         self
     }
 
-    /// Gives the furthest points to codewords that have none; returns how many.
+    /// Gives codewords that have no points the furthest point of another each; returns how many.
     fn fill_dead(&mut self, points: Points<'_>) -> usize {
         self.furthest.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         let dead: Vec<usize> = (0..self.counts.len()).filter(|&code| self.counts[code] == 0).collect();
@@ -267,7 +266,7 @@ mod tests {
     fn a_codeword_without_points_is_put_where_it_helps() {
         let data = corners(0.1);
         let points = Points::new(&data, 2, 0..2);
-        let mut book = Codebook::new(vec![0.0, 0.0, 1.0, 0.5, 90.0, 90.0, 91.0, 90.0], 0..2);
+        let mut book = Codebook::new(vec![0.0, 0.0, 1.0, 0.2, 90.0, 90.0, 91.0, 90.0], 0..2);
         let before = distances(&book, points);
         book.improve(points, 20);
         assert!(distances(&book, points) < 0.05 * before && book.words.iter().all(|x| x.abs() < 2.0));
