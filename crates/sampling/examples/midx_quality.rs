@@ -17,7 +17,7 @@ const DIM: usize = 64;
 const CENTRES: usize = 100;
 const QUERIES: usize = 64;
 const TAU: f32 = 11.1;
-const NOISE: f32 = 0.8;
+const NOISE: f32 = 0.9;
 const DRAWS: usize = 100;
 
 fn main() -> Result<(), Error> {

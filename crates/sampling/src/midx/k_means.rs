@@ -15,7 +15,7 @@ const STRIPES: usize = 16;
 pub(super) const ROWS_A_BLOCK: usize = 256;
 
 /// Lloyd's iterations end when one lowers the error by less than this share of it.
-const TOLERANCE: f64 = 1e-4;
+const TOLERANCE: f64 = 1e-3;
 
 /// Rows for each codeword among which k-means++ chooses its start.
 const START_ROWS_A_CODEWORD: usize = 16;

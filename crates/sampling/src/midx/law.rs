@@ -57,8 +57,8 @@ impl<'a> MidxLaw<'a> {
         Self::new(index, Factors::Buckets(factors), None)
     }
 
-    /// The decomposition of the paper: inside a bucket classes have `prior_i exp(r_i)`, with the residual score `r_i = o_i
-    /// - h·ĉ_i`, and a bucket `exp(h·ĉ)` times their sum. With the largest `r_i` of a bucket taken out of the one and into the
+    /// The decomposition of the paper: inside a bucket classes have `prior_i exp(r_i)`, with the residual score
+    /// `r_i = o_i - h·ĉ_i`, and a bucket `exp(h·ĉ)` times their sum. With the largest `r_i` of a bucket taken out of the one and into the
     /// other, nothing overflows.
     pub(super) fn exact(index: &'a Index, scores: &[f32], query: &[f32], classes: Classes<'_>) -> Result<Self, Error> {
         let logits = logits(query, classes);
