@@ -12,11 +12,12 @@ use crate::uniform::UniformLaw;
 use crate::unigram::UnigramLaw;
 use crate::{
     Block, ClassId, Classes, ClusterConfig, ClusterLaw, ClusterSampler, Draw, Error, ExactSoftmax, KernelLaw,
-    KernelTree, Law, LeafLaw, LogUniform, QuadraticConfig, RffConfig, Sampler, Uniform, Unigram, UnigramConfig, Work,
+    KernelTree, Law, LeafLaw, LogUniform, Midx, MidxConfig, MidxLaw, MidxVariant, QuadraticConfig, RffConfig, Sampler,
+    Uniform, Unigram, UnigramConfig, Work,
 };
 
 /// A sampler by name, as in a configuration file: `kind = "uniform"`, `"log-uniform"`, `"unigram"`, `"exp"`,
-/// `"quadratic"`, `"rff"` or `"cluster"`, with its settings.
+/// `"quadratic"`, `"rff"`, `"cluster"` or `"midx"`, with its settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum SamplerConfig {
@@ -34,6 +35,8 @@ pub enum SamplerConfig {
     Rff(RffConfig),
     /// [`ClusterSampler`].
     Cluster(ClusterConfig),
+    /// [`Midx`].
+    Midx(MidxConfig),
 }
 
 impl Default for SamplerConfig {
@@ -53,6 +56,7 @@ impl SamplerConfig {
             Self::Quadratic(_) => "quadratic",
             Self::Rff(_) => "rff",
             Self::Cluster(_) => "cluster",
+            Self::Midx(_) => "midx",
         }
     }
 
@@ -62,13 +66,15 @@ impl SamplerConfig {
             Self::Uniform {} | Self::LogUniform {} | Self::Unigram(_) | Self::Exp {} | Self::Cluster(_) => true,
             Self::Quadratic(_) => false,
             Self::Rff(config) => config.leaf_law == LeafLaw::Features,
+            Self::Midx(config) => config.variant == MidxVariant::Fast,
         }
     }
 
     /// Builds the sampler over `classes`, with their training counts (empty if unknown).
     ///
     /// # Errors
-    /// [`Error::BadSetting`] for a sampler that needs counts without them; those of [`RffConfig::build`].
+    /// [`Error::BadSetting`] for a sampler that needs counts without them; those of [`RffConfig::build`]
+    /// and [`MidxConfig::build`].
     pub fn build(&self, classes: Classes<'_>, counts: &[u64], seed: u64) -> Result<AnySampler, Error> {
         Ok(match self {
             Self::Uniform {} => AnySampler::Uniform(Uniform),
@@ -78,6 +84,7 @@ impl SamplerConfig {
             Self::Quadratic(config) => AnySampler::Tree(Box::new(config.build(classes, counts)?)),
             Self::Rff(config) => AnySampler::Tree(Box::new(config.build(classes, counts, seed)?)),
             Self::Cluster(config) => AnySampler::Cluster(Box::new(config.build(classes, counts, seed)?)),
+            Self::Midx(config) => AnySampler::Midx(Box::new(config.build(classes, counts, seed)?)),
         })
     }
 }
@@ -97,6 +104,8 @@ pub enum AnySampler {
     Tree(Box<KernelTree>),
     /// Leaves by estimated mass, the softmax inside.
     Cluster(Box<ClusterSampler>),
+    /// The softmax of quantised scores.
+    Midx(Box<Midx>),
 }
 
 /// The law of [`AnySampler`].
@@ -114,6 +123,8 @@ pub enum AnyLaw<'a> {
     Tree(KernelLaw<'a>),
     /// Of a cluster sampler.
     Cluster(ClusterLaw<'a>),
+    /// Of quantised scores.
+    Midx(MidxLaw<'a>),
 }
 
 /// The same expression for the member inside, whichever it is.
@@ -126,6 +137,7 @@ macro_rules! inside {
             Self::Exp($member) => $value,
             Self::Tree($member) => $value,
             Self::Cluster($member) => $value,
+            Self::Midx($member) => $value,
         }
     };
 }
@@ -150,6 +162,7 @@ impl Sampler for AnySampler {
             Self::Exp(sampler) => AnyLaw::Exp(sampler.law(query, features, classes)?),
             Self::Tree(sampler) => AnyLaw::Tree(sampler.law(query, features, classes)?),
             Self::Cluster(sampler) => AnyLaw::Cluster(sampler.law(query, features, classes)?),
+            Self::Midx(sampler) => AnyLaw::Midx(sampler.law(query, features, classes)?),
         })
     }
 
@@ -161,6 +174,7 @@ impl Sampler for AnySampler {
             Self::Exp(sampler) => AnyLaw::Exp(sampler.shared_law(queries, classes)?),
             Self::Tree(sampler) => AnyLaw::Tree(sampler.shared_law(queries, classes)?),
             Self::Cluster(sampler) => AnyLaw::Cluster(sampler.shared_law(queries, classes)?),
+            Self::Midx(sampler) => AnyLaw::Midx(sampler.shared_law(queries, classes)?),
         })
     }
 

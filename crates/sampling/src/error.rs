@@ -33,13 +33,14 @@ pub enum Error {
     BadQuery,
     /// A sampler without a law for a whole batch was asked for it.
     #[error(
-        "this sampler has no law that a batch can share; of `rff`, the leaf law `features` has one, and `quadratic` has none"
+        "this sampler has no law that a batch can share; of `rff`, the leaf law `features` has one, of `midx`, the \
+         variant `fast`, and `quadratic` has none"
     )]
     NoSharedLaw,
     /// The sampler would need more memory than its limit.
     #[error(
-        "{what} needs {needed} bytes, more than the limit of {limit}; lower `features`, choose the leaf law `gauss` or \
-         `exact`, raise `leaf_size`, or raise `memory_gib`"
+        "{what} needs {needed} bytes, more than the limit of {limit}; lower `features` or `codewords`, choose the leaf \
+         law `gauss` or `exact`, raise `leaf_size`, or raise `memory_gib`"
     )]
     TooLarge {
         /// The part that does not fit.

@@ -13,6 +13,7 @@
 //! | [`KernelTree`], quadratic kernel | O(d² + m (d² log L + d leaf)), paths shared | O(d² log L) | `8/3 L d²` bytes | far tails heavier than the softmax's; the absolute softmax suits it |
 //! | [`KernelTree`], RF-softmax | O(dD + m (D log L + leaf)), paths shared | O(dD + D log L) | `32/3 L D` bytes; `features` `16/3 L D` and `4 n D` | falls with D |
 //! | [`ClusterSampler`] | O(L d + visited leaves · leaf · d) | O(d) | `16 L d + 12 n` bytes | falls with L and with how alike the classes of a leaf are |
+//! | [`Midx`], K codewords | O(dK + P + m), P <= K² buckets | O(d), and O(ndK) now and then | `8 d K + 12 n + 16 P` bytes | falls with K |
 //! | [`ExactSoftmax`] | O(nd + m) | none | none | none |
 //!
 //! Queries draw for themselves ([`draw_batch`]), or a batch draws once for all of them ([`draw_shared`]) from a law of
@@ -56,6 +57,7 @@ mod law;
 mod linalg;
 mod log_uniform;
 mod memory;
+mod midx;
 mod quality;
 mod rows;
 mod stream;
@@ -77,6 +79,7 @@ pub use law::{ClassId, IGNORED, Law, Sampler};
 pub use linalg::{Matrix, Threads, dot, matmul, row_dots};
 pub use log_uniform::{LogUniform, LogUniformLaw};
 pub use memory::Buffer;
+pub use midx::{Midx, MidxConfig, MidxLaw, MidxVariant, Quantizer};
 pub use quality::{Quality, quality};
 pub use rows::{Piece, split_rows};
 pub use stream::{Purpose, stream};

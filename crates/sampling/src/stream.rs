@@ -26,6 +26,8 @@ pub enum Purpose {
     Labels = 7,
     /// Where the search for groups of similar classes begins.
     Grouping = 8,
+    /// Codebooks: the rows they are fitted to, and the words they start from.
+    Codebooks = 9,
 }
 
 /// Generator for `place` (a query, a layer, a row) at `step` of the stream `purpose` under `seed`.

@@ -1,6 +1,9 @@
-//! Laws against TensorFlow and NumPy. The script that made the values is `scripts/golden/proposals.py`.
+//! Laws against TensorFlow, NumPy and plain Python. The scripts that made the values are `scripts/golden/proposals.py` and
+//! `scripts/golden/midx.py`.
 
-use rf_sampling::{ClassId, Classes, Law, QuadraticConfig, Sampler, SamplerConfig, UnigramConfig};
+use rf_sampling::{
+    ClassId, Classes, Law, MidxConfig, MidxVariant, QuadraticConfig, Quantizer, Sampler, SamplerConfig, UnigramConfig,
+};
 use serde_json::Value;
 
 const GOLDEN: &str = include_str!("golden/proposals.json");
@@ -69,5 +72,28 @@ fn the_quadratic_law_is_the_kernel_itself_for_every_leaf_size() {
         let config = SamplerConfig::Quadratic(QuadraticConfig { alpha, leaf_size, ..Default::default() });
         close("raw", &law(&config, raw, &[], &query), &floats(&file["quadratic_raw"]));
         close("normalised", &law(&config, raw.normalized(), &[], &long), &floats(&file["quadratic_normalized"]));
+    }
+}
+
+#[test]
+fn midx_is_the_softmax_of_quantised_scores_and_its_exact_variant_that_of_the_rows() {
+    let file: Value = serde_json::from_str(include_str!("golden/midx.json")).unwrap();
+    let rows: Vec<Vec<f32>> = file["rows"].as_array().unwrap().iter().map(floats).collect();
+    let (biases, query, counts) = (floats(&file["biases"]), floats(&file["query"]), counts(&file));
+    let plain = rows.concat();
+    let biased: Vec<f32> = rows.iter().zip(&biases).flat_map(|(row, bias)| row.iter().chain([bias])).copied().collect();
+    let prior = file["prior"].as_f64().unwrap() as f32;
+    let codewords = file["codewords"].as_u64().unwrap() as usize;
+    for (quantizer, name) in [(Quantizer::Pq, "pq_fast"), (Quantizer::Rq, "rq_fast")] {
+        for (variant, name) in [(MidxVariant::Fast, name), (MidxVariant::Exact, "exact")] {
+            let config = MidxConfig { quantizer, variant, codewords, ..Default::default() };
+            let got = law(&SamplerConfig::Midx(config.clone()), Classes::new(&plain, query.len()), &[], &query);
+            close(name, &got, &floats(&file[name]));
+
+            let name = format!("{name}_weighted");
+            let classes = Classes::new(&biased, query.len() + 1).with_bias();
+            let got = law(&SamplerConfig::Midx(MidxConfig { prior, ..config }), classes, &counts, &query);
+            close(&name, &got, &floats(&file[&name]));
+        }
     }
 }

@@ -3,9 +3,9 @@
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 use rf_sampling::{
-    AnySampler, BatchRequest, ClassId, Classes, ClusterConfig, ClusterSampler, Dispersion, Draw, Error, Grouping,
-    KernelTree, Law, LeafLaw, Points, Purpose, QuadraticConfig, RffConfig, Sampler, SamplerConfig, UnigramConfig,
-    draw_batch, draw_shared, ln_prob_batch, stream,
+    AnySampler, BatchRequest, ClassId, Classes, ClusterConfig, ClusterSampler, Dispersion, Draw, Error, ExactSoftmax,
+    Grouping, KernelTree, Law, LeafLaw, Midx, MidxConfig, MidxVariant, Points, Purpose, QuadraticConfig, Quantizer,
+    RffConfig, Sampler, SamplerConfig, UnigramConfig, draw_batch, draw_shared, ln_prob_batch, stream,
 };
 
 const N: usize = 37;
@@ -91,7 +91,20 @@ fn samplers() -> Vec<(String, SamplerConfig)> {
     }
     let growing = ClusterConfig { leaf_size: Some(6), growth: 2.0, ..Default::default() };
     all.push(("cluster growing".into(), SamplerConfig::Cluster(growing)));
+    all.extend(midxs(0).map(|(name, config)| (name, SamplerConfig::Midx(config))));
     all
+}
+
+/// MIDX with every quantiser and variant, with and without a prior.
+fn midxs(refresh_every: u64) -> impl Iterator<Item = (String, MidxConfig)> {
+    let quantizers = [Quantizer::Pq, Quantizer::Rq].into_iter();
+    let both = quantizers.flat_map(|q| [MidxVariant::Fast, MidxVariant::Exact].map(|variant| (q, variant)));
+    both.flat_map(move |(quantizer, variant)| {
+        [(4, 0.0), (50, 0.75)].map(|(codewords, prior)| {
+            let name = format!("midx {quantizer:?} {variant:?} K {codewords} prior {prior}");
+            (name, MidxConfig { quantizer, variant, codewords, prior, refresh_every, ..Default::default() })
+        })
+    })
 }
 
 /// Whether a sampler knows neither queries nor rows.
@@ -107,6 +120,11 @@ fn sums() -> impl Iterator<Item = (String, SamplerConfig)> {
 /// The kernel trees among them.
 fn trees() -> impl Iterator<Item = (String, SamplerConfig)> {
     sums().filter(|(_, config)| config.name() != "cluster")
+}
+
+/// The samplers that keep something of the rows, and so refuse rows that are not finite.
+fn keepers() -> impl Iterator<Item = (String, SamplerConfig)> {
+    samplers().into_iter().filter(|(_, config)| ["rff", "quadratic", "cluster", "midx"].contains(&config.name()))
 }
 
 /// Runs a law on every sampler over every table.
@@ -299,7 +317,8 @@ fn refreshing_some_or_all_classes_equals_building_anew() {
     let some: Vec<ClassId> = vec![0, 3, 11, 12, 36];
     let all: Vec<ClassId> = (0..N as ClassId).collect();
     for table in tables() {
-        for (name, config) in samplers() {
+        // Codes stand still between quantisations: MIDX has tests of its own below.
+        for (name, config) in samplers().into_iter().filter(|(_, config)| config.name() != "midx") {
             for ids in [&some, &all] {
                 let mut rows = table.rows.clone();
                 let mut sampler = config.build(table.classes(), &counts(), SEED).unwrap();
@@ -336,10 +355,10 @@ fn rebuilt(config: &SamplerConfig, refreshed: &AnySampler, classes: Classes<'_>)
 }
 
 #[test]
-fn rows_that_are_not_finite_are_refused_and_the_tree_stays_whole() {
+fn rows_that_are_not_finite_are_refused_and_the_sampler_stays_whole() {
     for bad in [f32::NAN, f32::INFINITY, 1e30] {
         for table in tables() {
-            for (name, config) in sums() {
+            for (name, config) in keepers() {
                 let mut rows = table.rows.clone();
                 let mut sampler = config.build(table.classes(), &counts(), SEED).unwrap();
                 let query = query();
@@ -361,7 +380,7 @@ fn a_bias_of_any_finite_size_keeps_a_law() {
         let mut rows = table.rows.clone();
         rows[5 * table.width + D] = bias;
         let classes = classes_of(table, &rows);
-        for (name, config) in sums() {
+        for (name, config) in keepers() {
             let sampler = config.build(classes, &counts(), SEED).unwrap();
             let total: f64 =
                 sampler.at(&query(), classes).unwrap().ln_probs(N).iter().map(|&q| f64::from(q).exp()).sum();
@@ -581,7 +600,7 @@ fn a_defensive_mixture_bounds_the_weights() {
         let config = ClusterConfig { leaf_size: Some(4), epsilon, ..Default::default() };
         let sampler = config.build(table.classes(), &counts(), SEED).unwrap();
         let ln_q = sampler.at(&query, table.classes()).unwrap().ln_probs(N);
-        let ln_p = rf_sampling::ExactSoftmax.at(&query, table.classes()).unwrap().ln_probs(N);
+        let ln_p = ExactSoftmax.at(&query, table.classes()).unwrap().ln_probs(N);
         ln_p.iter().zip(ln_q).map(|(p, q)| p - q).fold(f32::NEG_INFINITY, f32::max)
     };
     // p(leaf) <= 1 and u(leaf) >= 4 classes of the least count, of 4,178 draws and one more for each class.
@@ -605,6 +624,135 @@ fn drift_stays_bounded_over_many_steps() {
         let rebuilt = tree(&config, classes_of(table, &rows));
         let worst = walked.leaf_sums().iter().zip(rebuilt.leaf_sums()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(worst < 1e-5, "{}: the sums drifted by {worst}", config.name());
+    }
+}
+
+fn ln_probs(midx: &Midx, classes: Classes<'_>) -> Vec<f32> {
+    midx.at(&query(), classes).unwrap().ln_probs(N)
+}
+
+#[test]
+fn the_exact_midx_is_the_softmax_and_stays_it_when_rows_leave_their_codes() {
+    for table in tables() {
+        for (name, config) in midxs(0).filter(|(_, config)| config.variant == MidxVariant::Exact && config.prior == 0.0)
+        {
+            let mut rows = table.rows.clone();
+            let mut midx = config.build(table.classes(), &[], SEED).unwrap();
+            for _ in 0..2 {
+                for classes in [classes_of(&table, &rows), classes_of(&table, &rows).absolute()] {
+                    let softmax = ExactSoftmax.at(&query(), classes).unwrap().ln_probs(N);
+                    for (class, (got, want)) in ln_probs(&midx, classes).into_iter().zip(softmax).enumerate() {
+                        assert!((got - want).abs() < 1e-4, "{name}, {}: class {class}: {got} and {want}", table.name);
+                    }
+                }
+                let before = change(&mut rows, table.width, &[0, 3, 36]);
+                midx.refresh(&[0, 3, 36], &before, classes_of(&table, &rows)).unwrap();
+            }
+        }
+    }
+}
+
+/// Embeddings that moved keep their codes, but biases count at once: what is refreshed is what the same codes over the
+/// new table say.
+#[test]
+fn between_quantisations_midx_follows_its_codes_and_the_biases() {
+    let ids = [0, 3, 11, 12, 36];
+    for table in tables() {
+        for (name, config) in midxs(0).filter(|(_, config)| config.variant == MidxVariant::Fast) {
+            let mut rows = table.rows.clone();
+            let mut midx = config.build(table.classes(), &counts(), SEED).unwrap();
+            let (old, codes, codewords) = (ln_probs(&midx, table.classes()), midx.codes(), midx.codewords());
+            change(&mut rows, table.width, &ids);
+            let classes = classes_of(&table, &rows);
+            midx.refresh(&ids, &[], classes).unwrap();
+            let new = ln_probs(&midx, classes);
+            let total: f64 = new.iter().map(|&ln_q| f64::from(ln_q).exp()).sum();
+            assert!((total - 1.0).abs() < 1e-5, "{name}: {total}");
+            assert_eq!((old == new, midx.codes()), (table.width == D, codes.clone()), "{name}, {}", table.name);
+
+            let mut other = config.build(classes, &counts(), SEED + 1).unwrap();
+            other.restore(classes, &codewords, &codes, 1).unwrap();
+            assert_eq!(ln_probs(&other, classes), new, "{name}, {}", table.name);
+        }
+    }
+}
+
+#[test]
+fn a_quantisation_comes_when_it_is_due_and_lowers_the_error() {
+    for table in tables() {
+        for (name, config) in midxs(3) {
+            let mut rows = table.rows.clone();
+            let mut midx = config.build(table.classes(), &counts(), SEED).unwrap();
+            let ids: Vec<ClassId> = (0..N as ClassId).collect();
+            let (mut errors, mut codes) = (Vec::new(), vec![midx.codes()]);
+            for _ in 0..3 {
+                let before = change(&mut rows, table.width, &ids);
+                let classes = classes_of(&table, &rows);
+                let stale = midx.quantization_error(classes);
+                midx.refresh(&ids, &before, classes).unwrap();
+                errors.push((stale, midx.quantization_error(classes)));
+                codes.push(midx.codes());
+            }
+            assert!(errors[0].0 == errors[0].1 && errors[1].0 == errors[1].1, "{name}: {errors:?}");
+            assert!(codes[0] == codes[1] && codes[1] == codes[2], "{name}");
+            assert!(errors[2].1 < 0.9 * errors[2].0, "{name}, {}: {errors:?}", table.name);
+            let total: f64 = ln_probs(&midx, classes_of(&table, &rows)).iter().map(|&q| f64::from(q).exp()).sum();
+            assert!((total - 1.0).abs() < 1e-5, "{name}: {total}");
+        }
+    }
+}
+
+#[test]
+fn a_restored_midx_is_equal_to_the_last_bit_and_goes_on_so() {
+    for table in tables() {
+        for (name, config) in midxs(3) {
+            let mut rows = table.rows.clone();
+            let mut walked = config.build(table.classes(), &counts(), SEED).unwrap();
+            for ids in [&[1, 2, 30][..], &[0, 7, 8, 9], &[5], &[2, 3]] {
+                let before = change(&mut rows, table.width, ids);
+                walked.refresh(ids, &before, classes_of(&table, &rows)).unwrap();
+            }
+            let mut restored = config.build(table.classes(), &counts(), SEED).unwrap();
+            let classes = classes_of(&table, &rows);
+            restored.restore(classes, &walked.codewords(), &walked.codes(), walked.steps()).unwrap();
+            for _ in 0..3 {
+                assert_eq!(ln_probs(&walked, classes), ln_probs(&restored, classes), "{name}, {}", table.name);
+                walked.refresh(&[4], &[], classes).unwrap();
+                restored.refresh(&[4], &[], classes).unwrap();
+            }
+            assert_eq!(walked.codewords(), restored.codewords(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_state_that_does_not_fit_is_refused_and_midx_stays_whole() {
+    let table = &tables()[0];
+    let classes = table.classes();
+    let mut midx = MidxConfig { codewords: 4, ..Default::default() }.build(classes, &[], SEED).unwrap();
+    let (old, codewords, codes) = (ln_probs(&midx, classes), midx.codewords(), midx.codes());
+    let strange: Vec<u32> = codes.iter().map(|_| 16).collect();
+    for (codewords, codes) in [(&codewords[1..], &codes[..]), (&codewords, &codes[1..]), (&codewords, &strange)] {
+        assert!(matches!(midx.restore(classes, codewords, codes, 0), Err(Error::WrongState { .. })));
+        assert_eq!(ln_probs(&midx, classes), old);
+    }
+}
+
+#[test]
+fn midx_quantises_the_same_on_any_number_of_threads() {
+    let rows = normals(5_000 * D, 1);
+    let classes = Classes::new(&rows, D);
+    for quantizer in [Quantizer::Pq, Quantizer::Rq] {
+        let config = MidxConfig { quantizer, codewords: 8, refresh_every: 1, ..Default::default() };
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let mut midx = config.build(classes, &[], SEED).unwrap();
+                midx.refresh(&[], &[], classes).unwrap();
+                (midx.codewords(), midx.codes())
+            })
+        };
+        assert_eq!(on(1), on(3));
     }
 }
 
@@ -658,6 +806,15 @@ fn settings_out_of_range_are_refused() {
     assert_eq!(field(refused(QuadraticConfig { prior: 0.5, ..Default::default() })), "prior");
     let small = QuadraticConfig { memory_gib: 1e-6, ..Default::default() };
     assert!(matches!(refused(small), Error::TooLarge { .. }));
+
+    let refused = |config: MidxConfig| any(SamplerConfig::Midx(config), &[]);
+    assert_eq!(field(refused(MidxConfig { codewords: 0, ..Default::default() })), "codewords");
+    assert_eq!(field(refused(MidxConfig { codewords: 1 << 16, ..Default::default() })), "codewords");
+    assert_eq!(field(refused(MidxConfig { iterations: 0, ..Default::default() })), "iterations");
+    assert_eq!(field(refused(MidxConfig { prior: 0.5, ..Default::default() })), "prior");
+    assert!(matches!(refused(MidxConfig { memory_gib: 1e-6, ..Default::default() }), Error::TooLarge { .. }));
+    let thin = SamplerConfig::Midx(MidxConfig { quantizer: Quantizer::Pq, ..Default::default() });
+    assert_eq!(field(thin.build(Classes::new(&table.rows, 1), &[], SEED).unwrap_err()), "quantizer");
 
     let unigram = |power| SamplerConfig::Unigram(UnigramConfig { power });
     assert_eq!(field(any(unigram(f32::NAN), &counts())), "power");

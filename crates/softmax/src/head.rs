@@ -2,6 +2,7 @@
 
 mod draw;
 mod evaluator;
+mod sampler_state;
 mod saved;
 mod step;
 

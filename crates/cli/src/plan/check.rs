@@ -91,11 +91,20 @@ fn check_loss(loss: &LossConfig, places: &Places) -> anyhow::Result<()> {
             in_range(places, "loss.sampler.prior", quadratic.prior, FINITE)?;
             in_range(places, "loss.sampler.memory_gib", quadratic.memory_gib, POSITIVE)
         }
+        SamplerConfig::Cluster(cluster) => {
+            in_range(places, "loss.sampler.growth", cluster.growth, POSITIVE)?;
+            in_range(places, "loss.sampler.weight_power", cluster.weight_power, FINITE)?;
+            in_range(places, "loss.sampler.epsilon", cluster.epsilon, NOT_NEGATIVE)
+        }
         SamplerConfig::Rff(rff) => {
             in_range(places, "loss.sampler.nu", rff.nu, POSITIVE)?;
             in_range(places, "loss.sampler.floor", rff.floor, NOT_NEGATIVE)?;
             in_range(places, "loss.sampler.prior", rff.prior, FINITE)?;
             in_range(places, "loss.sampler.memory_gib", rff.memory_gib, POSITIVE)
+        }
+        SamplerConfig::Midx(midx) => {
+            in_range(places, "loss.sampler.prior", midx.prior, FINITE)?;
+            in_range(places, "loss.sampler.memory_gib", midx.memory_gib, POSITIVE)
         }
     }
 }
@@ -119,6 +128,7 @@ fn tree_sizes(sampler: &SamplerConfig) -> (Option<usize>, Option<usize>) {
     match sampler {
         SamplerConfig::Rff(rff) => (Some(rff.features), rff.leaf_size),
         SamplerConfig::Quadratic(quadratic) => (None, quadratic.leaf_size),
+        SamplerConfig::Cluster(cluster) => (None, cluster.leaf_size),
         _ => (None, None),
     }
 }

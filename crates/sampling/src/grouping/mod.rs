@@ -28,6 +28,17 @@ pub enum Grouping {
     Similarity,
 }
 
+impl Grouping {
+    /// Name in configurations and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Index => "index",
+            Self::Frequency => "frequency",
+            Self::Similarity => "similarity",
+        }
+    }
+}
+
 /// How the classes are to be laid out in leaves.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LeafPlan {
@@ -89,17 +100,9 @@ impl LeafPlan {
         }
         let needed = self.grouping == Grouping::Frequency;
         if counts.len() != n && (needed || !counts.is_empty()) {
-            return bad("grouping", name(self.grouping).into(), "it takes the training count of every class");
+            return bad("grouping", self.grouping.name().into(), "it takes the training count of every class");
         }
         Ok(())
-    }
-}
-
-fn name(grouping: Grouping) -> &'static str {
-    match grouping {
-        Grouping::Index => "index",
-        Grouping::Frequency => "frequency",
-        Grouping::Similarity => "similarity",
     }
 }
 

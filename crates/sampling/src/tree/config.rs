@@ -185,7 +185,7 @@ pub(super) fn bad(field: &'static str, value: String, why: &'static str) -> Resu
 }
 
 /// `((count_i + 1) / max)^a` with `max` the largest `count + 1`; empty for `a = 0`.
-pub(super) fn prior_weights(prior: f32, counts: &[u64]) -> Vec<f32> {
+pub(crate) fn prior_weights(prior: f32, counts: &[u64]) -> Vec<f32> {
     if prior == 0.0 {
         return Vec::new();
     }

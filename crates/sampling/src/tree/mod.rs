@@ -23,9 +23,11 @@ mod shared;
 mod state;
 mod sums;
 
+pub(crate) use config::prior_weights;
 pub use config::{LeafLaw, RffConfig};
 pub use law::KernelLaw;
 pub use quadratic::QuadraticConfig;
+pub(crate) use refresh::LARGEST_BIAS;
 
 use std::borrow::Cow;
 

@@ -26,7 +26,7 @@ const CLASSES_A_TASK: usize = 64;
 
 /// Biases count up to this size in the weights, which must stay inside the range of f32 when they are added up. Any
 /// positive weights keep `q` exact.
-const LARGEST_BIAS: f32 = 40.0;
+pub(crate) const LARGEST_BIAS: f32 = 40.0;
 
 /// The touched rows of a refresh.
 struct Change<'a> {

@@ -3,24 +3,18 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rf_sampling::{AnySampler, ClassId, Classes, ClusterSampler, KernelTree};
-
-use super::{SampledSoftmaxLoss, classes_of};
+use super::{SampledSoftmaxLoss, classes_of, sampler_state};
 use crate::state::{NamedTensor, StateSource};
 use crate::{Error, StateFile};
 
 impl SampledSoftmaxLoss {
-    /// Rows, optimizer state, temperature and tree, for a checkpoint.
+    /// Rows, optimizer state, temperature and sampler, for a checkpoint.
     pub fn state(&self) -> Vec<NamedTensor<'_>> {
         let mut tensors = self.table.state("classes");
         tensors.extend(self.ln_tau.state("ln_tau"));
         tensors.push(NamedTensor::u64("head.seed".into(), vec![self.seed]));
         tensors.push(NamedTensor::u64("head.steps".into(), vec![self.steps]));
-        match &*self.sampler {
-            AnySampler::Tree(tree) => tensors.extend(tree_state(tree)),
-            AnySampler::Cluster(cluster) => tensors.extend(cluster_state(cluster)),
-            _ => {}
-        }
+        tensors.extend(sampler_state::of(&self.sampler));
         tensors
     }
 
@@ -41,12 +35,7 @@ impl SampledSoftmaxLoss {
         }
         let steps = source.u64("head.steps", 1)?[0];
         // The sampler comes last: it refuses before it changes anything, and after it nothing can fail.
-        let classes = classes_of(&table, &self.config);
-        match sampler {
-            AnySampler::Tree(tree) => restore_tree(tree, classes, source)?,
-            AnySampler::Cluster(cluster) => restore_cluster(cluster, classes, source)?,
-            _ => {}
-        }
+        sampler_state::restore(sampler, classes_of(&table, &self.config), source)?;
         (self.table, self.ln_tau, self.steps) = (table, ln_tau, steps);
         Ok(())
     }
@@ -87,40 +76,4 @@ impl SampledSoftmaxLoss {
             error => Error::Misfit { path: path.as_ref().display().to_string(), why: Box::new(error) },
         })
     }
-}
-
-fn tree_state(tree: &KernelTree) -> Vec<NamedTensor<'_>> {
-    let sums = tree.leaf_sums();
-    let sums = (!sums.is_empty()).then(|| NamedTensor::f32("tree.leaf_sums".into(), vec![sums.len()], sums));
-    let next = NamedTensor::u64("tree.next_rebuild".into(), vec![tree.next_rebuild() as u64]);
-    sums.into_iter().chain([next]).collect()
-}
-
-fn restore_tree(tree: &mut KernelTree, classes: Classes<'_>, source: &mut dyn StateSource) -> Result<(), Error> {
-    let wanted = tree.leaf_sums().len();
-    let sums = if wanted > 0 { source.f32("tree.leaf_sums", wanted)? } else { Vec::new() };
-    let next = source.u64("tree.next_rebuild", 1)?[0] as usize;
-    Ok(tree.restore(classes, &sums, next)?)
-}
-
-fn cluster_state(cluster: &ClusterSampler) -> Vec<NamedTensor<'_>> {
-    let (sums, order) = (cluster.sums(), cluster.order());
-    let order = order.iter().map(|&class| u64::from(class)).collect::<Vec<_>>();
-    let progress = vec![cluster.next_rebuild() as u64, cluster.steps()];
-    let order = (!order.is_empty()).then(|| NamedTensor::u64("cluster.order".into(), order));
-    let sums = NamedTensor::f32("cluster.sums".into(), vec![sums.len()], sums);
-    let progress = NamedTensor::u64("cluster.progress".into(), progress);
-    order.into_iter().chain([sums, progress]).collect()
-}
-
-fn restore_cluster(
-    cluster: &mut ClusterSampler,
-    classes: Classes<'_>,
-    source: &mut dyn StateSource,
-) -> Result<(), Error> {
-    let sums = source.f32("cluster.sums", cluster.sums().len())?;
-    let order = if cluster.regroups() { source.u64("cluster.order", cluster.len())? } else { Vec::new() };
-    let order = order.into_iter().map(|class| class as ClassId).collect();
-    let progress = source.u64("cluster.progress", 2)?;
-    Ok(cluster.restore(classes, &sums, order, progress[0] as usize, progress[1])?)
 }

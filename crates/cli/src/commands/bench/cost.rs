@@ -11,6 +11,7 @@
 //! | features, quadratic | queries, features: `4 (Bd + BF)` | `2 B F` |
 //! | features, `exp` | table and logits: `4 (nd + Bn)` | `2 B n d` |
 //! | walk, trees | `b F` a node mass; a class mass `2 F` (leaf law `features`) or `4 d + 8` | `2 F` a node mass; `2 F` or `2d + 30` a class mass |
+//! | walk, clusters | centroid and variances of a node mass `8 d`; a class mass `4 d + 8` | `4d + 30` a node mass; `2d + 30` a class mass |
 //! | walk, `exp` | logits read, masses written and read: `12 B n` | `32 B n` |
 //! | walk, exact in blocks | the table once, blocks stay in the caches: `4 n (d + 1)` | `B n (2d + 32)` |
 //! | loss, value | rows read and written: `8 d` a row | `2d + 30` a pair |
@@ -90,6 +91,24 @@ fn drawing(case: &Case, counts: &Counts) -> Costs {
     let [n, b, d] = letters(case);
     match &case.entrant {
         Entrant::Sampler(SamplerConfig::Rff(_) | SamplerConfig::Quadratic(_)) => of_tree(case, counts),
+        Entrant::Sampler(SamplerConfig::Cluster(_)) => {
+            // Centroid and half variances of a node, `2 d`; the row of a class.
+            let nodes = Cost { bytes: 8.0 * d, flops: 4.0 * d + TRANSCENDENTAL };
+            let classes = Cost { bytes: 4.0 * d + 8.0, flops: 2.0 * d + TRANSCENDENTAL };
+            let walk = Cost {
+                bytes: nodes.bytes * counts.node_masses + classes.bytes * counts.class_masses,
+                flops: nodes.flops * counts.node_masses + classes.flops * counts.class_masses,
+            };
+            Costs::from([("walk", walk)])
+        }
+        Entrant::Sampler(SamplerConfig::Midx(config)) => {
+            let k = config.codewords as f64;
+            let buckets = n.min(k * k);
+            Costs::from([
+                ("features", Cost { bytes: 8.0 * k * d, flops: 4.0 * b * k * d }),
+                ("walk", Cost { bytes: 12.0 * b * buckets, flops: b * (2.0 * buckets + 2.0 * TRANSCENDENTAL * k) }),
+            ])
+        }
         Entrant::Sampler(SamplerConfig::Exp {}) => Costs::from([
             ("features", Cost { bytes: 4.0 * (n * d + b * n), flops: 2.0 * b * n * d }),
             ("walk", Cost { bytes: 12.0 * b * n, flops: (2.0 + TRANSCENDENTAL) * b * n }),

@@ -69,6 +69,16 @@ pub fn needed_bytes(case: &Case) -> u64 {
         // Two gradients and two temporaries of the optimizer beside table and moments.
         Entrant::DenseAdam => 4 * table,
         Entrant::Sampler(SamplerConfig::Rff(config)) => rff_bytes(config, n),
+        // Sums, centroids and variances of the leaves, and a few numbers a class.
+        Entrant::Sampler(SamplerConfig::Cluster(config)) => {
+            let leaves = n.div_ceil(config.leaf_size(case.classes) as u64);
+            17 * leaves * (d + 1) + 48 * n
+        }
+        // Index and codebooks, and the codes that a quantisation sorts.
+        Entrant::Sampler(SamplerConfig::Midx(config)) => {
+            let k = config.codewords as u64;
+            8 * k * d + 32 * n + 16 * n.min(k * k) + 4 * d * n.min(256 * k)
+        }
         // Logits and masses of a block of queries on each thread.
         Entrant::Sampler(SamplerConfig::Exp {}) => 12 * n * case.batch as u64,
         Entrant::ExpBlocks | Entrant::ExpGumbel => 4 * n,

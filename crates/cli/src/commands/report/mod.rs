@@ -38,6 +38,8 @@ fn loss(loss: &LossConfig, query: &str) -> String {
     let settings = match &loss.sampler {
         SamplerConfig::Rff(rff) => format!(" (D = {}, nu = {})", rff.features, rff.nu),
         SamplerConfig::Quadratic(quadratic) => format!(" (alpha = {})", quadratic.alpha),
+        SamplerConfig::Cluster(cluster) => format!(" (leaves by {})", cluster.grouping.name()),
+        SamplerConfig::Midx(midx) => format!(" (K = {})", midx.codewords),
         SamplerConfig::Unigram(unigram) => format!(" (counts to the power {})", unigram.power),
         SamplerConfig::Uniform {} | SamplerConfig::LogUniform {} | SamplerConfig::Exp {} => String::new(),
     };
