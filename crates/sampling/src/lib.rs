@@ -71,7 +71,9 @@ pub use law::{ClassId, IGNORED, Law, Sampler};
 pub use linalg::{Matrix, Threads, dot, matmul, row_dots};
 pub use log_uniform::{LogUniform, LogUniformLaw};
 pub use memory::Buffer;
-pub use quality::{Quality, quality};
+pub use quality::{
+    ErrorParts, GradientError, MeanQuality, Probes, Quality, Trial, gradient_errors, mean_quality, quality,
+};
 pub use rows::{Piece, split_rows};
 pub use stream::{Purpose, stream};
 pub use tree::{KernelLaw, KernelTree, LeafLaw, QuadraticConfig, RffConfig};
