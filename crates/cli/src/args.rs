@@ -2,9 +2,11 @@
 
 mod bench;
 mod data;
+mod diagnose;
 
 pub use bench::{Bench, BenchArgs};
 pub use data::{DataCommand, FetchArgs, ListArgs, StatsArgs};
+pub use diagnose::{DiagnoseArgs, Sweep};
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -33,6 +35,8 @@ pub enum Command {
     Predict(PredictArgs),
     /// Write a trained model to a safetensors file that other programs read.
     Export(ExportArgs),
+    /// Measure every sampler on a trained model: distance from the softmax, errors of the gradient, time and memory.
+    Diagnose(DiagnoseArgs),
     /// Time the draws of samplers or whole training steps on random classes, beside the rates of this machine.
     Bench(BenchArgs),
     /// List, fetch and measure data sets.

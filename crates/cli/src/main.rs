@@ -61,6 +61,11 @@ fn run(args: &Args) -> anyhow::Result<()> {
             let (plan, folder) = runs::open_for_reading(&args.run)?;
             commands::export::run(&plan, &folder, &device, args)
         }
+        Command::Diagnose(args) => device::on_threads(args.threads, || {
+            let device = device::choose(DeviceChoice::default())?;
+            let (plan, folder) = runs::open_for_reading(&args.run)?;
+            commands::diagnose::run(&plan, &folder, &device, args)
+        }),
         Command::Bench(args) => device::on_threads(args.threads, || commands::bench::run(args)),
         Command::Data(DataCommand::List(args)) => commands::data::list::run(args),
         Command::Data(DataCommand::Fetch(args)) => commands::data::fetch::run(args),

@@ -52,6 +52,6 @@ mod train;
 pub use config::{ModelConfig, Settings, Sizes};
 pub use error::Error;
 pub use evaluate::{Evaluation, evaluate};
-pub use inspect::trained_queries;
+pub use inspect::{TrainedHead, trained_queries};
 pub use lstm::{Lstm, LstmState};
 pub use train::train;

@@ -52,6 +52,18 @@ impl<'a> Classes<'a> {
         Self { absolute: true, ..self }
     }
 
+    /// A table of the same kind with other rows.
+    ///
+    /// # Shapes
+    /// - rows: `[n, width]`
+    ///
+    /// # Panics
+    /// If `rows` is not a whole number of rows.
+    pub fn with_rows<'b>(&self, rows: &'b [f32]) -> Classes<'b> {
+        let Self { width, bias, normalized, absolute, .. } = *self;
+        Classes { bias, normalized, absolute, ..Classes::new(rows, width) }
+    }
+
     /// Number of classes `n`.
     pub fn len(&self) -> usize {
         self.rows.len() / self.width

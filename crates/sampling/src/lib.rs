@@ -80,7 +80,9 @@ pub use linalg::{Matrix, Threads, dot, matmul, row_dots};
 pub use log_uniform::{LogUniform, LogUniformLaw};
 pub use memory::Buffer;
 pub use midx::{Midx, MidxConfig, MidxLaw, MidxVariant, Quantizer};
-pub use quality::{Quality, quality};
+pub use quality::{
+    ErrorParts, GradientError, MeanQuality, Probes, Quality, Trial, gradient_errors, mean_quality, quality,
+};
 pub use rows::{Piece, split_rows};
 pub use stream::{Purpose, stream};
 pub use tree::{KernelLaw, KernelTree, LeafLaw, QuadraticConfig, RffConfig};

@@ -135,7 +135,8 @@ fn bag(points: &XcPoints, batch: &[u32]) -> Bag {
     Bag::new(batch.iter().map(|&point| points.features.row(point as usize)))
 }
 
-fn labels(points: &XcPoints, batch: &[u32]) -> Labels {
+/// The labels of points, those of their filters left out of the loss.
+pub(crate) fn labels(points: &XcPoints, batch: &[u32]) -> Labels {
     let labels = Labels::from_lists(batch.iter().map(|&point| points.labels.row(point as usize)));
     if points.filtered.total() == 0 {
         return labels;

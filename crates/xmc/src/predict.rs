@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
+use burn::module::Module;
 use burn::tensor::Device;
 use rf_data::{Propensity, XcPoints};
-use rf_softmax::{LossKind, NamedTensor, Ranked, RowOptimizer, StateFile};
+use rf_sampling::Probes;
+use rf_softmax::{LossKind, NamedTensor, Ranked, RowOptimizer, SampledSoftmaxLoss, StateFile, to_vec};
 use rf_training::{Checkpoint, Stop};
 
 use crate::evaluate::{Evaluation, rank, score};
-use crate::model::Classifier;
+use crate::model::{Classifier, labels};
 use crate::train::Facts;
 use crate::{Error, Settings};
 
@@ -55,6 +57,38 @@ impl Predictor {
     /// Inverse document frequencies that the values of features are multiplied by; empty if they are not.
     pub fn idf(&self) -> &[f32] {
         &self.facts.idf
+    }
+
+    /// The head: label rows and temperature, without a sampler.
+    pub fn head(&self) -> &SampledSoftmaxLoss {
+        &self.model.head
+    }
+
+    /// Training count of each label, `[n]`.
+    pub fn counts(&self) -> &[u64] {
+        &self.facts.counts
+    }
+
+    /// Up to `count` of the points that have labels, evenly spread, as queries to measure proposals on. The target is the
+    /// first label of a point; its others, and those that its filter names, have no part.
+    ///
+    /// # Errors
+    /// None with a model that this crate trained.
+    ///
+    /// # Panics
+    /// If a point has a feature that the model does not have.
+    pub fn probes(&self, points: &XcPoints, count: usize) -> Result<Probes, Error> {
+        let labelled: Vec<u32> =
+            (0..points.len()).filter(|&i| !points.labels.row(i).is_empty()).map(|i| i as u32).collect();
+        let chosen: Vec<u32> = Probes::places(labelled.len(), count).map(|place| labelled[place]).collect();
+        let (encoder, mut queries) = (self.model.encoder.valid(), Vec::new());
+        for batch in chosen.chunks(self.batch) {
+            queries.extend(to_vec(self.model.head.logit_queries(self.model.queries(&encoder, points, batch)?)?));
+        }
+        let labels = labels(points, &chosen);
+        let targets = (0..labels.len()).map(|point| labels.of(point)[0]).collect();
+        let excluded = (0..labels.len()).map(|point| labels.excluded(point).to_vec()).collect();
+        Ok(Probes::new(queries, self.model.head.dim(), targets, excluded))
     }
 
     /// Gives the `k` best labels of every point and their logits to `each`, best first, in the order of the points.

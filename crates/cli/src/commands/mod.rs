@@ -1,9 +1,13 @@
 //! One file or folder a command. Those about runs take a checked plan and the folder of the run.
 
 pub mod bench;
+mod columns;
 pub mod data;
+pub mod diagnose;
 pub mod eval;
 pub mod export;
+mod host;
+mod names;
 pub mod predict;
 pub mod report;
 pub mod train;

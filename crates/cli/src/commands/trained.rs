@@ -1,13 +1,13 @@
 //! A trained classifier, opened to be used.
 
 use burn::tensor::Device;
-use rf_data::{Values, Weighting};
+use rf_data::{Values, Weighting, XcPoints, XcSizes};
 use rf_training::RunFolder;
 use rf_xmc::Predictor;
 
 use super::of_trainer;
-use crate::args::CheckpointChoice;
-use crate::exit::bad_input;
+use crate::args::{CheckpointChoice, Split};
+use crate::exit::{OrBadInput, bad_input};
 use crate::plan::{AnyPlan, Plan};
 use crate::runs;
 use crate::task::Xmc;
@@ -37,6 +37,26 @@ impl Trained {
         }
         let weighting = Weighting::with_idf(&config, predictor.idf().to_vec());
         Ok(Self { predictor, weighting })
+    }
+
+    /// The points of a split, weighted as the model's were; of the validation points those that the run scores.
+    pub fn points(&self, plan: &Plan<Xmc>, split: Split) -> anyhow::Result<XcPoints> {
+        let root = rf_data::data_root();
+        let XcSizes { features, labels, .. } = plan.data.sizes(&root).or_bad_input()?;
+        let model = (self.predictor.features(), self.predictor.labels());
+        if (features, labels) != model {
+            return Err(bad_input(format!(
+                "the data has {features} features and {labels} labels, the model {} and {}: the data must have changed \
+                 since the run",
+                model.0, model.1
+            )));
+        }
+        let points = plan.data.split(split.of_data(), &self.weighting, &root, plan.seed).or_bad_input()?;
+        let points = points.ok_or_else(|| bad_input(format!("the data set has no {} points", split.name())))?;
+        Ok(match (split, plan.train.eval_points) {
+            (Split::Valid, Some(count)) => points.head(count),
+            _ => points,
+        })
     }
 }
 

@@ -26,6 +26,11 @@ impl FromStr for Override {
 }
 
 impl Override {
+    /// Whether it sets the dotted key `table` or one below it.
+    pub fn is_within(&self, table: &str) -> bool {
+        table.split('.').eq(self.keys.iter().map(String::as_str).take(table.split('.').count()))
+    }
+
     /// Whether it takes its key away: `--set key=none`.
     pub(super) fn is_removal(&self) -> bool {
         self.value == "none"

@@ -110,14 +110,27 @@ impl AnyPlan {
 
     /// Reads the plan of the run in `folder`.
     pub fn load(folder: &RunFolder) -> anyhow::Result<Self> {
+        Self::load_under(folder, &[])
+    }
+
+    /// Reads the plan of the run in `folder` with `overrides` laid over it.
+    pub fn load_under(folder: &RunFolder, overrides: &[Override]) -> anyhow::Result<Self> {
         let path = folder.plan();
         let text =
             std::fs::read_to_string(&path).map_err(|source| rf_training::Error::Io { path: path.clone(), source });
-        let document = Document::parse(&path, &text.or_bad_input()?)?;
+        let document = experiment::parse(&path, &text.or_bad_input()?, overrides)?;
         Ok(match document.task()? {
             Lm::TASK => Self::Lm(Plan::read(document)?),
             Xmc::TASK => Self::Xmc(Plan::read(document)?),
         })
+    }
+
+    /// Section `[loss]`.
+    pub fn loss(&self) -> &LossConfig {
+        match self {
+            Self::Lm(plan) => &plan.loss,
+            Self::Xmc(plan) => &plan.loss,
+        }
     }
 
     /// Stores the plan in `folder`.

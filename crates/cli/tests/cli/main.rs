@@ -3,6 +3,7 @@
 mod bad_input;
 mod bench;
 mod data;
+mod diagnose;
 mod diverged;
 mod early_stop;
 #[cfg(unix)]

@@ -46,8 +46,8 @@ pub struct RffConfig {
 
 /// Chosen by chi-squared on a language model trained on Penn Treebank (n = 10,000, d = 200, tau = 11.1; 128 held-out
 /// queries, D = 1024, nu = 4, leaf law `features`): 68 with a floor of `exp(-2 nu)` = 0.00034, 47 with 0.001, 46 with
-/// 0.003, 61 with 0.01, 110 with 0.02, 530 with 0.1; infinite without a floor. `examples/rff_floor.rs` of `rf-lm` prints
-/// the table.
+/// 0.003, 61 with 0.01, 110 with 0.02, 530 with 0.1; infinite without a floor. `rfs diagnose` measures others, by
+/// `--set "loss.sampler={kind='rff', floor=0.01}"`.
 const FLOOR: f32 = 0.003;
 
 impl Default for RffConfig {

@@ -91,21 +91,6 @@ fn value(text: &str) -> Value {
     number.or_else(|| text.parse().map(Value::Boolean).ok()).unwrap_or_else(|| Value::String(text.into()))
 }
 
-/// Cuts a list at its commas, but not at those between the settings of one name.
-pub fn names(list: &str) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for part in list.split(',') {
-        match names.last_mut() {
-            Some(last) if part.contains('=') && !part.contains(':') => {
-                last.push(',');
-                last.push_str(part);
-            }
-            _ => names.push(part.to_owned()),
-        }
-    }
-    names
-}
-
 #[cfg(test)]
 mod tests {
     use rf_sampling::LeafLaw;
@@ -133,7 +118,6 @@ mod tests {
         for text in ["rff:nu=2.0,prior=0.75,leaf_law=exact", "rff-exact:nu=2.0,prior=0.75"] {
             assert_eq!(parse(text).unwrap().rff(), Some(&wanted), "{text}");
         }
-        assert_eq!(names("rff:nu=2,prior=0.75,uniform,rff:floor=0"), ["rff:nu=2,prior=0.75", "uniform", "rff:floor=0"]);
     }
 
     #[test]

@@ -7,10 +7,11 @@ use burn::tensor::Device;
 use rf_sampling::{LeafLaw, QuadraticMap, RffConfig, SamplerConfig};
 use rf_softmax::{RowOptimizer, SampledSoftmaxLoss, SampledSoftmaxLossConfig};
 
-use super::entrant::{Entrant, names};
+use super::entrant::Entrant;
 use super::measure::Pace;
 use super::{inputs, memory};
 use crate::args::{Bench, BenchArgs};
+use crate::commands::names::names;
 use crate::commands::report::grouped;
 use crate::exit::{OrBadInput, bad_input};
 

@@ -1,7 +1,6 @@
 //! The machine: what it is, and how fast it reads memory.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -10,7 +9,7 @@ use rayon::prelude::*;
 use rf_sampling::{Purpose, stream};
 use serde::Serialize;
 
-use super::memory;
+use crate::commands::host::Host;
 
 /// Size of the buffer that the rates are measured on, where the memory allows: far beyond any cache of one processor.
 const BUFFER: u64 = 512 << 20;
@@ -24,18 +23,8 @@ const PASSES: usize = 3;
 /// What the figures of a bench depend on.
 #[derive(Debug, Serialize)]
 pub struct Machine {
-    cpu: String,
-    cores: usize,
-    /// Threads that compute.
-    threads: usize,
-    /// Widest vector instructions that the kernels here know.
-    simd: &'static str,
-    l2: Option<String>,
-    l3: Option<String>,
-    memory_bytes: Option<u64>,
-    os: String,
-    /// Whether ordinary memory comes in huge pages: `always`, `madvise` or `never`.
-    huge_pages: Option<String>,
+    #[serde(flatten)]
+    host: Host,
     /// Bytes of the buffer that the following rates were measured on.
     buffer_bytes: usize,
     /// GB/s of all threads, each reading its part of the buffer from end to end.
@@ -52,15 +41,7 @@ impl Machine {
         let buffer: Vec<u64> = (0..words.max(64 * largest / 8) as u64).into_par_iter().collect();
         let random = |&bytes: &usize| (bytes, gbps(|| random_read(&buffer, bytes / 8)));
         Self {
-            cpu: cpu(),
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
-            threads: rayon::current_num_threads(),
-            simd: simd(),
-            l2: cache(2),
-            l3: cache(3),
-            memory_bytes: memory::meminfo("MemTotal:"),
-            os: os(),
-            huge_pages: huge_pages(),
+            host: Host::here(),
             buffer_bytes: 8 * buffer.len(),
             sequential_read_gbps: gbps(|| sequential_read(&buffer)),
             random_read_gbps: block_bytes.iter().map(random).collect(),
@@ -69,10 +50,7 @@ impl Machine {
 
     /// The machine in one line.
     pub fn summary(&self) -> String {
-        let l3 = self.l3.as_ref().map_or(String::new(), |size| format!(", L3 {size}"));
-        let memory = self.memory_bytes.map_or(String::new(), |bytes| format!(", {} GiB", bytes >> 30));
-        let Self { cpu, cores, threads, simd, os, .. } = self;
-        format!("{cpu}, {cores} cores, {threads} threads, {simd}{l3}{memory}, {os}")
+        self.host.summary()
     }
 
     /// The rates in one line.
@@ -116,48 +94,6 @@ fn random_read(buffer: &[u64], words: usize) -> (usize, f64, u64) {
 
 fn sum(words: &[u64]) -> u64 {
     words.iter().copied().fold(0, u64::wrapping_add)
-}
-
-fn cpu() -> String {
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
-    name.map_or(std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned())
-}
-
-/// Size of the processor's cache of a level, as the system prints it.
-fn cache(level: usize) -> Option<String> {
-    let read = |index: usize, name: &str| {
-        let path = format!("/sys/devices/system/cpu/cpu0/cache/index{index}/{name}");
-        fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
-    };
-    let index = (0..8).find(|&index| read(index, "level").is_some_and(|text| text == level.to_string()))?;
-    read(index, "size")
-}
-
-fn os() -> String {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    format!("{} {}", std::env::consts::OS, release.trim()).trim_end().to_owned()
-}
-
-fn huge_pages() -> Option<String> {
-    let text = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").ok()?;
-    Some(text.split_once('[')?.1.split_once(']')?.0.to_owned())
-}
-
-#[cfg(target_arch = "x86_64")]
-fn simd() -> &'static str {
-    if std::arch::is_x86_feature_detected!("avx512f") {
-        "AVX-512"
-    } else if std::arch::is_x86_feature_detected!("avx2") {
-        "AVX2"
-    } else {
-        "SSE2"
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn simd() -> &'static str {
-    if cfg!(target_arch = "aarch64") { "NEON" } else { "none" }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use rf_sampling::{LeafLaw, RffConfig, SamplerConfig};
 use super::entrant::Entrant;
 use super::grid::Case;
 use crate::args::Bench;
+use crate::commands::host::meminfo;
 use crate::exit::bad_input;
 
 const GIB: f64 = (1u64 << 30) as f64;
@@ -43,14 +44,6 @@ fn available() -> Option<u64> {
     let number = |name: &str| fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok()?.trim().parse::<u64>().ok();
     let container = number("memory.max").zip(number("memory.current")).map(|(max, used)| max.saturating_sub(used));
     Some(system.min(container.unwrap_or(u64::MAX)))
-}
-
-/// A line of `/proc/meminfo`, in bytes.
-pub fn meminfo(key: &str) -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let kibibytes: u64 =
-        text.lines().find_map(|line| line.strip_prefix(key))?.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
 }
 
 /// Forgets the peak of memory so far, where the system can, so that each row has its own.

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::Device;
-use rf_data::{XcPoints, XcSizes};
 use rf_training::RunFolder;
 use rf_xmc::Evaluation;
 use serde::Serialize;
@@ -13,14 +12,14 @@ use crate::args::{EvalArgs, Split};
 use crate::commands::of_trainer;
 use crate::commands::report::{grouped, xmc::table};
 use crate::commands::trained::Trained;
-use crate::exit::{OrBadInput, bad_input};
+use crate::exit::OrBadInput;
 use crate::plan::Plan;
 use crate::task::Xmc;
 
 /// Evaluates a checkpoint over all labels and tells the outcome.
 pub fn run(plan: &Plan<Xmc>, folder: &RunFolder, device: &Device, args: &EvalArgs) -> anyhow::Result<()> {
     let trained = Trained::open(plan, folder, args.checkpoint, device)?;
-    let points = points(plan, &trained, args.split)?;
+    let points = trained.points(plan, args.split)?;
     let evaluation = of_trainer(trained.predictor.evaluate(&points, plan.data.propensity()))?;
     let outcome = Outcome::new(&args.run, args.split, trained.predictor.step(), &evaluation);
     if args.json {
@@ -30,26 +29,6 @@ pub fn run(plan: &Plan<Xmc>, folder: &RunFolder, device: &Device, args: &EvalArg
         println!("{}", outcome.in_words());
     }
     Ok(())
-}
-
-/// The points of a split, weighted as the model's were; of the validation points those that the run scores.
-fn points(plan: &Plan<Xmc>, trained: &Trained, split: Split) -> anyhow::Result<XcPoints> {
-    let root = rf_data::data_root();
-    let XcSizes { features, labels, .. } = plan.data.sizes(&root).or_bad_input()?;
-    let model = (trained.predictor.features(), trained.predictor.labels());
-    if (features, labels) != model {
-        return Err(bad_input(format!(
-            "the data has {features} features and {labels} labels, the model {} and {}: the data must have changed \
-             since the run",
-            model.0, model.1
-        )));
-    }
-    let points = plan.data.split(split.of_data(), &trained.weighting, &root, plan.seed).or_bad_input()?;
-    let points = points.ok_or_else(|| bad_input(format!("the data set has no {} points", split.name())))?;
-    Ok(match (split, plan.train.eval_points) {
-        (Split::Valid, Some(count)) => points.head(count),
-        _ => points,
-    })
 }
 
 /// What `--json` prints.
