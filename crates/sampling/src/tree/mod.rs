@@ -10,6 +10,15 @@
 //! of the clamped children, never over the parent's own estimate. So `q` sums to one under every floor, and
 //! [`ln_prob`](crate::Law::ln_prob) repeats the arithmetic of the draw.
 //!
+//! Which classes share a leaf is a matter of choice, of [`Grouping`]: neighbours by id as in the papers, by frequency, or
+//! classes whose rows lie near each other. The better a leaf's classes agree, the less is lost where a node is known by
+//! one sum, and `features` of frequent classes lie side by side in memory. The tree keeps what it knows of classes by slot,
+//! so that a leaf is one stretch whatever the order; only the class rows that the other two laws score stay where they
+//! are, and are gathered. The order of id or frequency never changes and follows from the settings. That of similarity
+//! is made anew every `regroup_every` refreshes, which costs a build and O(n d log n) for the order; a refresh between
+//! leaves every class in its leaf. Order and number of refreshes are then part of what a checkpoint keeps, beside the
+//! sums of the leaves.
+//!
 //! The tree asks little of its [feature map](crate::FeatureMap): over the map of the quadratic kernel it is the sampler
 //! of Blanc & Rendle, built by [`QuadraticConfig`].
 
@@ -28,12 +37,15 @@ pub use law::KernelLaw;
 pub use quadratic::QuadraticConfig;
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::descent::walk_block;
 use crate::half::Half;
 use crate::memory::Buffer;
 use crate::work::Counters;
-use crate::{Block, ClassId, Classes, Draw, Error, FeatureMap, MIN_NORM, Sampler, Work, dot};
+use crate::{
+    Block, ClassId, Classes, Draw, Error, FeatureMap, Grouping, LeafPlan, Leaves, MIN_NORM, Sampler, Work, dot,
+};
 use levels::Levels;
 use sums::Sums;
 
@@ -42,20 +54,24 @@ use sums::Sums;
 ///
 /// With `L = n / leaf_size` leaves and `F` features (`2D` for RF-softmax): a draw costs O(F log L) and the scoring of one
 /// leaf, shared by all the draws of a query that pass the same nodes; a refresh O(dD + F log L) a touched row; memory
-/// `16/3 L F` bytes and `8 n`; for [`LeafLaw::Features`], which keeps numbers of 16 bits, `8/3 L F`, `8 n` and `2 n F`.
+/// `16/3 L F` bytes and `8 n`; for [`LeafLaw::Features`], which keeps numbers of 16 bits, `8/3 L F`, `8 n` and `2 n F`;
+/// an order of classes that is not that of the table takes another `8 n`.
 #[derive(Clone, Debug)]
 pub struct KernelTree {
     map: FeatureMap,
     leaf_law: LeafLaw,
-    leaf_size: usize,
+    plan: LeafPlan,
+    regroup_every: u64,
+    /// Seed of the grouping by similarity.
+    seed: u64,
     floor: f32,
-    /// Prior weight of each class; empty when all are one.
+    /// Prior weight of each class, by id; empty when all are one.
     prior: Vec<f32>,
-    /// `w_i = prior_i · exp(b_i)`, `[n]`.
+    /// `w_i = prior_i · exp(b_i)`, by slot; `[n]`.
     weights: Vec<f32>,
-    /// What a row is multiplied by before the map: `1 / |row|`, or one where the map takes raw rows; `[n]`.
+    /// What a row is multiplied by before the map: `1 / |row|`, or one where the map takes raw rows; by slot, `[n]`.
     inverse_norms: Vec<f32>,
-    /// `phi` of every class, `[L leaf_size, F]`, for the leaf law `features` only.
+    /// `phi` of every class, by slot, `[n, F]`; for the leaf law `features` only.
     class_features: Buffer<Half>,
     levels: Levels,
     /// Sums of all nodes, in the order of `levels`: leaves first.
@@ -64,6 +80,8 @@ pub struct KernelTree {
     masses: Vec<f32>,
     /// The next leaf to be summed anew.
     next_rebuild: usize,
+    /// Refreshes so far.
+    steps: u64,
     work: Counters,
 }
 
@@ -78,8 +96,17 @@ impl KernelTree {
         self.weights.is_empty()
     }
 
-    fn classes_of(&self, leaf: usize) -> std::ops::Range<usize> {
-        self.levels.children(0, leaf)
+    /// Which classes share a leaf.
+    pub fn leaves(&self) -> &Leaves {
+        &self.levels.leaves
+    }
+
+    fn slots_of(&self, leaf: usize) -> Range<usize> {
+        self.levels.leaves.slots(leaf)
+    }
+
+    fn class_at(&self, slot: usize) -> usize {
+        self.levels.leaves.class_at(slot) as usize
     }
 
     /// What a query or a row is multiplied by before the map.
@@ -147,6 +174,7 @@ impl Sampler for KernelTree {
     fn bytes(&self) -> usize {
         let floats = [&self.weights, &self.inverse_norms, &self.masses, &self.prior];
         floats.iter().map(|kept| size_of_val(kept.as_slice())).sum::<usize>()
+            + self.levels.leaves.bytes()
             + self.sums.bytes()
             + size_of_val(&*self.class_features)
             + self.map.bytes()
