@@ -10,14 +10,14 @@
 //! of the clamped children, never over the parent's own estimate. So `q` sums to one under every floor, and
 //! [`ln_prob`](crate::Law::ln_prob) repeats the arithmetic of the draw.
 //!
-//! Which classes share a leaf is a matter of choice, of [`Grouping`]: neighbours by id as in the papers, by frequency, or
-//! classes whose rows lie near each other. The better a leaf's classes agree, the less is lost where a node is known by
-//! one sum, and `features` of frequent classes lie side by side in memory. The tree keeps what it knows of classes by slot,
-//! so that a leaf is one stretch whatever the order; only the class rows that the other two laws score stay where they
-//! are, and are gathered. The order of id or frequency never changes and follows from the settings. That of similarity
-//! is made anew every `regroup_every` refreshes, which costs a build and O(n d log n) for the order; a refresh between
-//! leaves every class in its leaf. Order and number of refreshes are then part of what a checkpoint keeps, beside the
-//! sums of the leaves.
+//! Which classes share a leaf is set by [`Grouping`]: neighbours by id, as in the papers, or by frequency, or classes whose
+//! rows lie near each other; leaves may also grow along the order. `q` sums to one under all of them. What the tree keeps
+//! of the classes lies in the order of the leaves, so that a leaf is one stretch. Only the class rows, which two of the
+//! leaf laws read, stay where they are; unless the order is that of the ids, a leaf gathers them.
+//!
+//! Order by id or frequency follows from the settings and never changes. Order by similarity is made anew at every
+//! `regroup_every`-th refresh, for O(n d log n) and the cost of a build; the refreshes in between move no class. A
+//! checkpoint then keeps the order and the number of refreshes beside the sums of the leaves.
 //!
 //! The tree asks little of its [feature map](crate::FeatureMap): over the map of the quadratic kernel it is the sampler
 //! of Blanc & Rendle, built by [`QuadraticConfig`].
