@@ -81,7 +81,7 @@ impl SamplerConfig {
             Self::LogUniform {} => AnySampler::LogUniform(LogUniform::new(classes.len(), counts)?),
             Self::Unigram(config) => AnySampler::Unigram(config.build(classes.len(), counts)?),
             Self::Exp {} => AnySampler::Exp(ExactSoftmax),
-            Self::Quadratic(config) => AnySampler::Tree(Box::new(config.build(classes, counts)?)),
+            Self::Quadratic(config) => AnySampler::Tree(Box::new(config.build(classes, counts, seed)?)),
             Self::Rff(config) => AnySampler::Tree(Box::new(config.build(classes, counts, seed)?)),
             Self::Cluster(config) => AnySampler::Cluster(Box::new(config.build(classes, counts, seed)?)),
             Self::Midx(config) => AnySampler::Midx(Box::new(config.build(classes, counts, seed)?)),

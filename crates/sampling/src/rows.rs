@@ -1,5 +1,7 @@
 //! Parallel work on a few rows of a large table.
 
+use std::ops::Range;
+
 /// A run of touched rows and the stretch of the table that holds them.
 pub struct Piece<'a, T> {
     /// Position of the first of these ids in the whole list.
@@ -27,17 +29,27 @@ impl<T> Piece<'_, T> {
 ///
 /// # Panics
 /// If `ids` do not ascend or exceed the table.
-pub fn split_rows<'a, T>(mut table: &'a mut [T], width: usize, ids: &'a [u32], grain: usize) -> Vec<Piece<'a, T>> {
-    let mut pieces = Vec::with_capacity(ids.len().div_ceil(grain));
+pub fn split_rows<'a, T>(table: &'a mut [T], width: usize, ids: &'a [u32], grain: usize) -> Vec<Piece<'a, T>> {
+    assert!(ids.windows(2).all(|pair| pair[0] < pair[1]), "row ids must ascend");
+    let stretch = |ids: &[u32]| ids[0] as usize * width..(ids[ids.len() - 1] as usize + 1) * width;
+    let stretches = split_at(table, ids.chunks(grain).map(stretch));
+    let piece = |(number, (rows, ids))| Piece { start: number * grain, ids, rows, width };
+    stretches.into_iter().zip(ids.chunks(grain)).enumerate().map(piece).collect()
+}
+
+/// Stretches of a table that can be written in parallel.
+///
+/// # Panics
+/// If the ranges do not ascend, overlap or exceed the table.
+pub(crate) fn split_at<T>(mut table: &mut [T], ranges: impl Iterator<Item = Range<usize>>) -> Vec<&mut [T]> {
     let mut offset = 0;
-    for (number, ids) in ids.chunks(grain).enumerate() {
-        let (first, last) = (ids[0] as usize, ids[ids.len() - 1] as usize);
-        assert!(first >= offset && ids.windows(2).all(|pair| pair[0] < pair[1]), "row ids must ascend");
-        let (rows, rest) = table[(first - offset) * width..].split_at_mut((last + 1 - first) * width);
-        pieces.push(Piece { start: number * grain, ids, rows, width });
-        (table, offset) = (rest, last + 1);
-    }
-    pieces
+    let stretch = |range: Range<usize>| {
+        assert!(range.start >= offset, "ranges must ascend");
+        let (stretch, rest) = std::mem::take(&mut table)[range.start - offset..].split_at_mut(range.len());
+        (table, offset) = (rest, range.end);
+        stretch
+    };
+    ranges.map(stretch).collect()
 }
 
 #[cfg(test)]

@@ -77,6 +77,25 @@ fn samplers() -> Vec<(String, SamplerConfig)> {
             all.push((name, SamplerConfig::Rff(config)));
         }
     }
+    for (leaf_law, grouping, growth) in [
+        (LeafLaw::Features, Grouping::Frequency, 1.0),
+        (LeafLaw::Features, Grouping::Similarity, 1.0),
+        (LeafLaw::Gauss, Grouping::Similarity, 1.0),
+        (LeafLaw::Exact, Grouping::Frequency, 2.0),
+    ] {
+        let config = RffConfig {
+            features: 48,
+            leaf_law,
+            leaf_size: Some(5),
+            grouping,
+            growth,
+            prior: 0.5,
+            ..Default::default()
+        };
+        all.push((format!("rff {leaf_law:?} {grouping:?} growth {growth}"), SamplerConfig::Rff(config)));
+    }
+    let config = QuadraticConfig { leaf_size: Some(4), grouping: Grouping::Similarity, ..Default::default() };
+    all.push(("quadratic Similarity".into(), SamplerConfig::Quadratic(config)));
     let clusters = [
         ("index, no dispersion", Grouping::Index, Dispersion::None, 2, 0.0),
         ("frequency, scalar", Grouping::Frequency, Dispersion::Scalar, 2, 0.1),
@@ -350,6 +369,11 @@ fn rebuilt(config: &SamplerConfig, refreshed: &AnySampler, classes: Classes<'_>)
             cluster.rebuild(classes).unwrap();
             AnySampler::Cluster(cluster)
         }
+        AnySampler::Tree(tree) if tree.regroups() => {
+            let mut tree = tree.clone();
+            tree.rebuild(classes).unwrap();
+            AnySampler::Tree(tree)
+        }
         _ => config.build(classes, &counts(), SEED).unwrap(),
     }
 }
@@ -532,23 +556,95 @@ fn tree(config: &SamplerConfig, classes: Classes<'_>) -> KernelTree {
     }
 }
 
+/// The settings of a tree with groups of similar classes made anew after every third step.
+fn regrouping(config: SamplerConfig) -> SamplerConfig {
+    match config {
+        SamplerConfig::Rff(config) => SamplerConfig::Rff(RffConfig { regroup_every: 3, ..config }),
+        SamplerConfig::Quadratic(config) => SamplerConfig::Quadratic(QuadraticConfig { regroup_every: 3, ..config }),
+        other => panic!("{other:?} is no tree"),
+    }
+}
+
 #[test]
-fn a_restored_tree_is_equal_to_the_last_bit() {
+fn a_restored_tree_is_equal_to_the_last_bit_and_regroups_at_the_same_step() {
     for table in tables() {
         for (name, config) in trees() {
+            let (config, query) = (regrouping(config), query());
             let mut rows = table.rows.clone();
             let mut walked = tree(&config, table.classes());
-            for ids in [&[1, 2, 30][..], &[0, 7, 8, 9], &[5]] {
+            let steps = [&[1, 2, 30][..], &[0, 7, 8, 9], &[5], &[11, 12]];
+            for ids in steps {
                 let before = change(&mut rows, table.width, ids);
                 walked.refresh(ids, &before, classes_of(&table, &rows)).unwrap();
             }
             let classes = classes_of(&table, &rows);
-            let mut restored = tree(&config, table.classes());
-            restored.restore(classes, walked.leaf_sums(), walked.next_rebuild()).unwrap();
-            let query = query();
+            let mut restored = tree(&config, classes);
+            let order = walked.order();
+            restored
+                .restore(classes, walked.leaf_sums(), order.clone(), walked.next_rebuild(), walked.steps())
+                .unwrap();
             let probabilities = |tree: &KernelTree| tree.at(&query, classes).unwrap().ln_probs(N);
             assert_eq!(probabilities(&walked), probabilities(&restored), "{name}, {}", table.name);
+            for ids in steps {
+                let before = change(&mut rows, table.width, ids);
+                let classes = classes_of(&table, &rows);
+                let after = |tree: &mut KernelTree| {
+                    tree.refresh(ids, &before, classes).unwrap();
+                    tree.at(&query, classes).unwrap().ln_probs(N)
+                };
+                assert_eq!(after(&mut walked), after(&mut restored), "{name}, {}", table.name);
+            }
+            assert_eq!(walked.leaves(), restored.leaves(), "{name}, {}", table.name);
+            assert_eq!(walked.order() != order, walked.regroups(), "{name}: two regroupings that change nothing");
         }
+    }
+}
+
+#[test]
+fn a_tree_that_has_just_regrouped_is_one_that_is_built_anew() {
+    for table in tables() {
+        for (name, config) in trees() {
+            let config = regrouping(config);
+            let mut rows = table.rows.clone();
+            let mut walked = tree(&config, table.classes());
+            if !walked.regroups() {
+                continue;
+            }
+            for ids in [&[1, 2, 30][..], &[0, 7, 8, 9], &[5]] {
+                let before = change(&mut rows, table.width, ids);
+                walked.refresh(ids, &before, classes_of(&table, &rows)).unwrap();
+            }
+            let (classes, query) = (classes_of(&table, &rows), query());
+            let built = tree(&config, classes);
+            assert_ne!(walked.leaves(), tree(&config, table.classes()).leaves(), "{name}");
+            assert_eq!(walked.leaves(), built.leaves(), "{name}");
+            let probabilities = |tree: &KernelTree| tree.at(&query, classes).unwrap().ln_probs(N);
+            assert_eq!(probabilities(&walked), probabilities(&built), "{name}, {}", table.name);
+        }
+    }
+}
+
+#[test]
+fn a_state_of_another_tree_is_refused() {
+    let table = &tables()[0];
+    let config = |grouping| RffConfig { features: 8, grouping, leaf_law: LeafLaw::Gauss, ..Default::default() };
+    let order: Vec<ClassId> = (0..N as ClassId).rev().collect();
+    for (grouping, wrong) in [
+        (Grouping::Similarity, Vec::new()),
+        (Grouping::Similarity, order[1..].to_vec()),
+        (Grouping::Similarity, vec![3; N]),
+        (Grouping::Frequency, order.clone()),
+    ] {
+        let mut tree = tree(&SamplerConfig::Rff(config(grouping)), table.classes());
+        let (old, sums) = (tree.leaves().clone(), tree.leaf_sums().to_vec());
+        let refused = tree.restore(table.classes(), &sums, wrong, 0, 0);
+        assert!(matches!(refused, Err(Error::WrongState { .. })), "{grouping:?}: {refused:?}");
+        let right = if tree.regroups() { order.clone() } else { Vec::new() };
+        let refused = tree.restore(table.classes(), &sums[1..], right.clone(), 0, 0);
+        assert!(matches!(refused, Err(Error::WrongState { .. })), "{grouping:?}: {refused:?}");
+        assert_eq!(tree.leaves(), &old);
+        tree.restore(table.classes(), &sums, right.clone(), 0, 0).unwrap();
+        assert_eq!(tree.order(), right);
     }
 }
 
@@ -789,6 +885,12 @@ fn settings_out_of_range_are_refused() {
     assert_eq!(field(refused(RffConfig { floor: f32::NAN, ..Default::default() }, &[])), "floor");
     assert_eq!(field(refused(RffConfig { leaf_size: Some(0), ..Default::default() }, &[])), "leaf_size");
     assert_eq!(field(refused(RffConfig { prior: 0.5, ..Default::default() }, &[1, 2])), "prior");
+    assert_eq!(field(refused(RffConfig { growth: 0.5, ..Default::default() }, &[])), "growth");
+    let similar = RffConfig { grouping: Grouping::Similarity, growth: 2.0, ..Default::default() };
+    assert_eq!(field(refused(similar, &[])), "growth");
+    let frequent = RffConfig { grouping: Grouping::Frequency, ..Default::default() };
+    assert_eq!(field(refused(frequent.clone(), &[])), "grouping");
+    assert_eq!(field(refused(frequent, &[1, 2])), "counts");
     let small = RffConfig { memory_gib: 1e-6, ..Default::default() };
     assert!(matches!(refused(small, &[]), Error::TooLarge { .. }));
 

@@ -4,7 +4,7 @@ use std::fs;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand_distr::{Distribution, StandardNormal};
-use rf_sampling::{Purpose, stream};
+use rf_sampling::{Grouping, Purpose, stream};
 use rf_softmax::{
     Error, HeadGradients, LeafLaw, NamedTensor, QuadraticConfig, RffConfig, RowOptimizer, SampledSoftmaxLoss,
     SampledSoftmaxLossConfig, SamplerConfig, SoftmaxOutput, StateData, StateFile, StateSource, to_vec,
@@ -65,7 +65,15 @@ fn a_loaded_head_draws_and_trains_on_as_the_saved_one_to_the_last_bit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("head.safetensors");
     let quadratic = SamplerConfig::Quadratic(QuadraticConfig { leaf_size: Some(7), ..Default::default() });
-    for sampler in [rff(LeafLaw::Features), rff(LeafLaw::Gauss), rff(LeafLaw::Exact), quadratic] {
+    let similar = SamplerConfig::Rff(RffConfig {
+        features: 16,
+        leaf_law: LeafLaw::Gauss,
+        leaf_size: Some(7),
+        grouping: Grouping::Similarity,
+        regroup_every: 5,
+        ..Default::default()
+    });
+    for sampler in [rff(LeafLaw::Features), rff(LeafLaw::Gauss), rff(LeafLaw::Exact), quadratic, similar] {
         for optimizer in
             [RowOptimizer::Sgd, RowOptimizer::Adagrad, RowOptimizer::RowWiseAdagrad, RowOptimizer::LazyAdam]
         {

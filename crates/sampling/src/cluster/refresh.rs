@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::ClusterSampler;
+use crate::grouping::Touched;
 use crate::rows::split_rows;
 use crate::{ClassId, Classes, Error, Work};
 
@@ -15,13 +16,6 @@ const LEAVES_A_TASK: usize = 16;
 
 /// Biases count up to this size in the weights, which must stay inside the range of f32 when they are added up.
 const LARGEST_BIAS: f32 = 40.0;
-
-/// A touched class in its slot.
-struct Touched {
-    slot: u32,
-    /// Its place in the list of touched classes.
-    at: u32,
-}
 
 /// The touched rows of a refresh.
 struct Change<'a> {
@@ -58,12 +52,7 @@ impl ClusterSampler {
         if self.regroups() && every > 0 && self.steps.is_multiple_of(every) {
             return self.regroup(classes);
         }
-        let leaves = &self.shape.leaves;
-        let slot = |(at, &id): (usize, &ClassId)| Touched { slot: leaves.slot_of(id) as u32, at: at as u32 };
-        let mut touched: Vec<Touched> = ids.iter().enumerate().map(slot).collect();
-        if !leaves.order().is_empty() {
-            touched.sort_unstable_by_key(|touched| touched.slot);
-        }
+        let touched = self.shape.leaves.touched(ids);
         self.update(&Change { ids, touched, before, classes, old });
         self.next_rebuild = (self.next_rebuild + REBUILT_LEAVES) % self.shape.leaves.leaves();
         Ok(())
@@ -165,8 +154,7 @@ impl ClusterSampler {
 
     fn sum_leaf(&self, leaf: usize, anew: bool, change: &Change<'_>, sum: &mut [f32]) {
         let slots = self.shape.leaves.slots(leaf);
-        let place = |slot: usize| change.touched.partition_point(|touched| (touched.slot as usize) < slot);
-        let touched = &change.touched[place(slots.start)..place(slots.end)];
+        let touched = Touched::within(&change.touched, slots.clone());
         let moments = &self.moments;
         let add = |class: usize, sum: &mut [f32]| {
             moments.add(sum, change.classes.embedding(class), self.scale_of(class), self.weight_of(class));

@@ -6,8 +6,10 @@
 
 mod leaves;
 mod similarity;
+mod touched;
 
 pub use leaves::Leaves;
+pub(crate) use touched::Touched;
 
 use std::cmp::Reverse;
 
@@ -82,6 +84,13 @@ impl LeafPlan {
                 leaves.with_order(order)
             }
         }
+    }
+
+    /// The most bytes that the leaves of `n` classes keep.
+    pub(crate) fn most_bytes(&self, n: usize) -> usize {
+        let order = if self.grouping == Grouping::Index { 0 } else { 2 * n };
+        let bounds = if self.growth == 1.0 { 0 } else { self.leaves + 1 };
+        size_of::<u32>() * (order + bounds)
     }
 
     fn check(&self, n: usize, counts: &[u64]) -> Result<(), Error> {

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::KernelTree;
 use super::levels::Levels;
 use super::sums::Sums;
+use super::{Grouping, KernelTree, LeafPlan};
 use crate::feature_map::FourierMap;
 use crate::memory::Buffer;
 use crate::work::Counters;
@@ -34,8 +34,15 @@ pub struct RffConfig {
     pub nu: f32,
     /// Law inside a leaf.
     pub leaf_law: LeafLaw,
-    /// Classes in a leaf; by default 8 for `features`, 128 for the laws that score in the original space.
+    /// Mean number of classes in a leaf; by default 8 for `features`, 128 for the laws that score in the original space.
     pub leaf_size: Option<usize>,
+    /// Which classes share a leaf; the published sampler takes neighbours by id.
+    pub grouping: Grouping,
+    /// How fast leaves grow with the place in the order, `g`: leaf `k` of `L` ends at `n ((k + 1) / L)^g`. 1 for equal
+    /// leaves.
+    pub growth: f32,
+    /// Steps between regroupings by similarity, each a build anew; 0 for never. Other groupings do not change.
+    pub regroup_every: u64,
     /// Smallest kernel estimate, as a multiple of the weight of a node's classes.
     pub floor: f32,
     /// Exponent `a` of the prior weight `((count_i + 1) / max)^a`; 0 is the published sampler.
@@ -57,6 +64,9 @@ impl Default for RffConfig {
             nu: 4.0,
             leaf_law: LeafLaw::Features,
             leaf_size: None,
+            grouping: Grouping::Index,
+            growth: 1.0,
+            regroup_every: 1000,
             floor: FLOOR,
             prior: 0.0,
             memory_gib: 12.0,
@@ -65,7 +75,8 @@ impl Default for RffConfig {
 }
 
 impl RffConfig {
-    /// Builds the tree over `classes`, whose training counts (empty if unknown) give the prior. Costs O(n d D).
+    /// Builds the tree over `classes`, whose training counts (empty if unknown) give the prior and the order by
+    /// frequency. Costs O(n d D).
     ///
     /// # Errors
     /// [`Error::BadSetting`] for a setting out of range, [`Error::TooLarge`] for a tree above `memory_gib`,
@@ -74,7 +85,10 @@ impl RffConfig {
         self.check(classes.len(), counts)?;
         let tree = Tree {
             leaf_law: self.leaf_law,
-            leaf_size: self.leaf_size(),
+            plan: plan(self.grouping, classes.len(), self.leaf_size(), self.growth),
+            regroup_every: self.regroup_every,
+            counts,
+            seed,
             floor: self.floor,
             prior: prior_weights(self.prior, counts),
             memory_gib: self.memory_gib,
@@ -83,7 +97,7 @@ impl RffConfig {
         tree.build(classes, FourierMap::width_of(self.features), map)
     }
 
-    /// Classes in a leaf, the default resolved.
+    /// Mean number of classes in a leaf, the default resolved.
     pub fn leaf_size(&self) -> usize {
         self.leaf_size.unwrap_or(match self.leaf_law {
             LeafLaw::Features => 8,
@@ -107,16 +121,21 @@ impl RffConfig {
 }
 
 /// What makes a tree, whichever its map.
-pub(super) struct Tree {
+pub(super) struct Tree<'a> {
     pub leaf_law: LeafLaw,
-    pub leaf_size: usize,
+    pub plan: LeafPlan,
+    pub regroup_every: u64,
+    /// Training counts; empty if unknown.
+    pub counts: &'a [u64],
+    /// Seed of the grouping by similarity.
+    pub seed: u64,
     pub floor: f32,
     /// Prior weight of each class; empty when all are one.
     pub prior: Vec<f32>,
     pub memory_gib: f64,
 }
 
-impl Tree {
+impl Tree<'_> {
     /// Builds the tree over `classes`, with a map of `width` features that is made once the tree is known to fit.
     pub fn build(
         self,
@@ -124,25 +143,26 @@ impl Tree {
         width: usize,
         map: impl FnOnce() -> FeatureMap,
     ) -> Result<KernelTree, Error> {
-        let n = classes.len();
-        let levels = Levels::new(n, self.leaf_size);
-        let nodes = levels.nodes();
-        // The last leaf has room for as many classes as the others.
-        let kept = if self.leaf_law == LeafLaw::Features { levels.leaves() * self.leaf_size } else { 0 };
+        let (n, nodes) = (classes.len(), Levels::nodes_over(self.plan.leaves));
+        let kept = if self.leaf_law == LeafLaw::Features { n } else { 0 };
         self.check_memory(n, kept, nodes, width)?;
+        let leaves = self.plan.arrange(classes, self.counts, self.seed)?;
         let mut tree = KernelTree {
             map: map(),
             leaf_law: self.leaf_law,
-            leaf_size: self.leaf_size,
+            plan: self.plan,
+            regroup_every: self.regroup_every,
+            seed: self.seed,
             floor: self.floor,
             prior: self.prior,
             weights: vec![0.0; n],
             inverse_norms: vec![1.0; n],
             class_features: Buffer::zeros(kept * width),
-            levels,
+            levels: Levels::new(leaves),
             sums: Sums::zeros(nodes, width, self.leaf_law == LeafLaw::Features),
             masses: vec![0.0; nodes],
             next_rebuild: 0,
+            steps: 0,
             work: Counters::default(),
         };
         tree.rebuild(classes)?;
@@ -153,7 +173,7 @@ impl Tree {
     fn check_memory(&self, n: usize, kept: usize, nodes: usize, width: usize) -> Result<(), Error> {
         let limit = (self.memory_gib * (1u64 << 30) as f64) as u64;
         let number = if self.leaf_law == LeafLaw::Features { 2 } else { 4 };
-        let tree = nodes as u64 * (number * width as u64 + 4) + 12 * n as u64;
+        let tree = nodes as u64 * (number * width as u64 + 4) + 12 * n as u64 + self.plan.most_bytes(n) as u64;
         let phi = 2 * kept as u64 * width as u64;
         if phi + tree <= limit {
             return Ok(());
@@ -177,7 +197,15 @@ pub(super) fn check_common(n: usize, counts: &[u64], leaf_size: Option<usize>, p
     if prior != 0.0 && counts.len() != n {
         return bad("prior", prior.to_string(), "a prior needs the training count of every class");
     }
+    if !counts.is_empty() && counts.len() != n {
+        return bad("counts", counts.len().to_string(), "there must be one training count for each class");
+    }
     Ok(())
+}
+
+/// How `n` classes are laid out in leaves of a mean size.
+pub(super) fn plan(grouping: Grouping, n: usize, leaf_size: usize, growth: f32) -> LeafPlan {
+    LeafPlan { growth, ..LeafPlan::new(grouping, n.div_ceil(leaf_size)) }
 }
 
 pub(super) fn bad(field: &'static str, value: String, why: &'static str) -> Result<(), Error> {

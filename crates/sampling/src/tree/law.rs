@@ -63,11 +63,11 @@ impl Descent for KernelLaw<'_> {
     }
 
     fn class_at(&self, slot: usize) -> ClassId {
-        slot as ClassId
+        self.tree.levels.leaves.class_at(slot)
     }
 
     fn slot_of(&self, class: ClassId) -> usize {
-        class as usize
+        self.tree.levels.leaves.slot_of(class)
     }
 
     fn products(laws: &[&Self], level: usize, node: usize, out: &mut [f32]) {
@@ -81,9 +81,9 @@ impl Descent for KernelLaw<'_> {
 
     fn prefetch(&self, level: usize, node: usize) {
         if level == 0 {
-            let classes = self.tree.classes_of(node);
-            prefetch(&self.tree.weights[classes.clone()]);
-            prefetch(&self.tree.inverse_norms[classes]);
+            let slots = self.tree.slots_of(node);
+            prefetch(&self.tree.weights[slots.clone()]);
+            prefetch(&self.tree.inverse_norms[slots]);
         }
         self.rows(level, node).prefetch();
     }

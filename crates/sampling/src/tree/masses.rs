@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{KernelLaw, LeafLaw};
 use crate::half::Half;
-use crate::linalg::all_dots;
+use crate::linalg::{all_dots, scattered_dots};
 use crate::memory::prefetch;
 use crate::vector::exp_in_place;
 
@@ -12,6 +12,8 @@ use crate::vector::exp_in_place;
 pub(super) enum Children<'t> {
     Full(&'t [f32], usize),
     Half(&'t [Half], usize),
+    /// Class rows in an order that is not that of the table.
+    Scattered(Vec<&'t [f32]>),
 }
 
 impl Children<'_> {
@@ -20,6 +22,7 @@ impl Children<'_> {
         match self {
             Self::Full(rows, stride) => all_dots(operands, rows, *stride, out),
             Self::Half(rows, stride) => all_dots(operands, rows, *stride, out),
+            Self::Scattered(rows) => scattered_dots(operands, rows, out),
         }
     }
 
@@ -27,6 +30,7 @@ impl Children<'_> {
         match self {
             Self::Full(rows, _) => prefetch(rows),
             Self::Half(rows, _) => prefetch(rows),
+            Self::Scattered(rows) => rows.iter().for_each(|row| prefetch(row)),
         }
     }
 }
@@ -44,21 +48,24 @@ impl<'a> KernelLaw<'a> {
             let rows = tree.levels.rows(level, node);
             return tree.sums.rows(rows, width);
         }
-        let classes = tree.classes_of(node);
+        let slots = tree.slots_of(node);
         if tree.leaf_law == LeafLaw::Features {
-            return Children::Half(&tree.class_features[classes.start * width..classes.end * width], width);
+            return Children::Half(&tree.class_features[slots.start * width..slots.end * width], width);
         }
-        let width = self.classes.width();
-        Children::Full(&self.classes.rows()[classes.start * width..classes.end * width], width)
+        if tree.leaves().order().is_empty() {
+            let width = self.classes.width();
+            return Children::Full(&self.classes.rows()[slots.start * width..slots.end * width], width);
+        }
+        Children::Scattered(slots.map(|slot| self.classes.embedding(tree.class_at(slot))).collect())
     }
 
     /// Masses of the children of a node from the products of their rows with the operand; returns their sum.
     pub(super) fn weigh_products(&self, level: usize, node: usize, masses: &mut [f32]) -> f64 {
-        let classes = self.tree.levels.children(level, node);
+        let children = self.tree.levels.children(level, node);
         let weights = match (level, self.tree.leaf_law) {
-            (0, LeafLaw::Features) => self.class_estimates(classes, masses),
-            (0, LeafLaw::Gauss) => self.kernels(classes, masses),
-            (0, LeafLaw::Exact) => self.exponentials(classes, masses),
+            (0, LeafLaw::Features) => self.class_estimates(children, masses),
+            (0, LeafLaw::Gauss) => self.kernels(children, masses),
+            (0, LeafLaw::Exact) => self.exponentials(children, masses),
             _ => self.node_estimates(self.tree.levels.rows(level, node), masses),
         };
         let total: f64 = masses.iter().map(|&mass| f64::from(mass)).sum();
@@ -78,34 +85,34 @@ impl<'a> KernelLaw<'a> {
     }
 
     /// `w max(phi(h)·phi(c), floor)`.
-    fn class_estimates(&self, classes: Range<usize>, masses: &mut [f32]) -> &[f32] {
-        let weights = &self.tree.weights[classes];
+    fn class_estimates(&self, slots: Range<usize>, masses: &mut [f32]) -> &[f32] {
+        let weights = &self.tree.weights[slots];
         masses.iter_mut().zip(weights).for_each(|(mass, weight)| *mass = mass.max(self.tree.floor) * weight);
         weights
     }
 
     /// The kernel itself times `w`.
-    fn kernels(&self, classes: Range<usize>, masses: &mut [f32]) -> &[f32] {
-        let inverse_norms = &self.tree.inverse_norms[classes.clone()];
+    fn kernels(&self, slots: Range<usize>, masses: &mut [f32]) -> &[f32] {
+        let inverse_norms = &self.tree.inverse_norms[slots.clone()];
         masses.iter_mut().zip(inverse_norms).for_each(|(mass, norm)| *mass = *mass * norm * self.query_norm);
         self.tree.map.kernel(masses);
-        let weights = &self.tree.weights[classes];
+        let weights = &self.tree.weights[slots];
         masses.iter_mut().zip(weights).for_each(|(mass, weight)| *mass *= weight);
         weights
     }
 
     /// `exp(o_i - max o)`.
-    fn exponentials(&self, classes: Range<usize>, masses: &mut [f32]) -> &[f32] {
-        masses.iter_mut().zip(classes.clone()).for_each(|(mass, class)| *mass = self.logit(*mass, class));
+    fn exponentials(&self, slots: Range<usize>, masses: &mut [f32]) -> &[f32] {
+        masses.iter_mut().zip(slots.clone()).for_each(|(mass, slot)| *mass = self.logit(*mass, slot));
         let max = masses.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         masses.iter_mut().for_each(|logit| *logit -= max);
         exp_in_place(masses);
-        &self.tree.weights[classes]
+        &self.tree.weights[slots]
     }
 
     /// The logit as the softmax takes it.
-    fn logit(&self, raw_product: f32, class: usize) -> f32 {
-        let scale = if self.classes.is_normalized() { self.tree.inverse_norms[class] } else { 1.0 };
-        self.classes.score(raw_product * scale + self.classes.bias(class))
+    fn logit(&self, raw_product: f32, slot: usize) -> f32 {
+        let scale = if self.classes.is_normalized() { self.tree.inverse_norms[slot] } else { 1.0 };
+        self.classes.score(raw_product * scale + self.classes.bias(self.tree.class_at(slot)))
     }
 }

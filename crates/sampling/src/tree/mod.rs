@@ -10,6 +10,15 @@
 //! of the clamped children, never over the parent's own estimate. So `q` sums to one under every floor, and
 //! [`ln_prob`](crate::Law::ln_prob) repeats the arithmetic of the draw.
 //!
+//! Which classes share a leaf is set by [`Grouping`]: neighbours by id, as in the papers, or by frequency, or classes whose
+//! rows lie near each other; leaves may also grow along the order. `q` sums to one under all of them. What the tree keeps
+//! of the classes lies in the order of the leaves, so that a leaf is one stretch. Only the class rows, which two of the
+//! leaf laws read, stay where they are; unless the order is that of the ids, a leaf gathers them.
+//!
+//! Order by id or frequency follows from the settings and never changes. Order by similarity is made anew at every
+//! `regroup_every`-th refresh, for O(n d log n) and the cost of a build; the refreshes in between move no class. A
+//! checkpoint then keeps the order and the number of refreshes beside the sums of the leaves.
+//!
 //! The tree asks little of its [feature map](crate::FeatureMap): over the map of the quadratic kernel it is the sampler
 //! of Blanc & Rendle, built by [`QuadraticConfig`].
 
@@ -30,12 +39,15 @@ pub use quadratic::QuadraticConfig;
 pub(crate) use refresh::LARGEST_BIAS;
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::descent::walk_block;
 use crate::half::Half;
 use crate::memory::Buffer;
 use crate::work::Counters;
-use crate::{Block, ClassId, Classes, Draw, Error, FeatureMap, MIN_NORM, Sampler, Work, dot};
+use crate::{
+    Block, ClassId, Classes, Draw, Error, FeatureMap, Grouping, LeafPlan, Leaves, MIN_NORM, Sampler, Work, dot,
+};
 use levels::Levels;
 use sums::Sums;
 
@@ -44,20 +56,24 @@ use sums::Sums;
 ///
 /// With `L = n / leaf_size` leaves and `F` features (`2D` for RF-softmax): a draw costs O(F log L) and the scoring of one
 /// leaf, shared by all the draws of a query that pass the same nodes; a refresh O(dD + F log L) a touched row; memory
-/// `16/3 L F` bytes and `8 n`; for [`LeafLaw::Features`], which keeps numbers of 16 bits, `8/3 L F`, `8 n` and `2 n F`.
+/// `16/3 L F` bytes and `8 n`; for [`LeafLaw::Features`], which keeps numbers of 16 bits, `8/3 L F`, `8 n` and `2 n F`;
+/// an order of classes that is not that of the table takes another `8 n`.
 #[derive(Clone, Debug)]
 pub struct KernelTree {
     map: FeatureMap,
     leaf_law: LeafLaw,
-    leaf_size: usize,
+    plan: LeafPlan,
+    regroup_every: u64,
+    /// Seed of the grouping by similarity.
+    seed: u64,
     floor: f32,
-    /// Prior weight of each class; empty when all are one.
+    /// Prior weight of each class, by id; empty when all are one.
     prior: Vec<f32>,
-    /// `w_i = prior_i · exp(b_i)`, `[n]`.
+    /// `w_i = prior_i · exp(b_i)`, by slot; `[n]`.
     weights: Vec<f32>,
-    /// What a row is multiplied by before the map: `1 / |row|`, or one where the map takes raw rows; `[n]`.
+    /// What a row is multiplied by before the map: `1 / |row|`, or one where the map takes raw rows; by slot, `[n]`.
     inverse_norms: Vec<f32>,
-    /// `phi` of every class, `[L leaf_size, F]`, for the leaf law `features` only.
+    /// `phi` of every class, by slot, `[n, F]`; for the leaf law `features` only.
     class_features: Buffer<Half>,
     levels: Levels,
     /// Sums of all nodes, in the order of `levels`: leaves first.
@@ -66,6 +82,8 @@ pub struct KernelTree {
     masses: Vec<f32>,
     /// The next leaf to be summed anew.
     next_rebuild: usize,
+    /// Refreshes so far.
+    steps: u64,
     work: Counters,
 }
 
@@ -80,8 +98,17 @@ impl KernelTree {
         self.weights.is_empty()
     }
 
-    fn classes_of(&self, leaf: usize) -> std::ops::Range<usize> {
-        self.levels.children(0, leaf)
+    /// Which classes share a leaf.
+    pub fn leaves(&self) -> &Leaves {
+        &self.levels.leaves
+    }
+
+    fn slots_of(&self, leaf: usize) -> Range<usize> {
+        self.levels.leaves.slots(leaf)
+    }
+
+    fn class_at(&self, slot: usize) -> usize {
+        self.levels.leaves.class_at(slot) as usize
     }
 
     /// What a query or a row is multiplied by before the map.
@@ -149,6 +176,7 @@ impl Sampler for KernelTree {
     fn bytes(&self) -> usize {
         let floats = [&self.weights, &self.inverse_norms, &self.masses, &self.prior];
         floats.iter().map(|kept| size_of_val(kept.as_slice())).sum::<usize>()
+            + self.levels.leaves.bytes()
             + self.sums.bytes()
             + size_of_val(&*self.class_features)
             + self.map.bytes()

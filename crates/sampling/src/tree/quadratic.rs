@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::KernelTree;
-use super::config::{LeafLaw, Tree, bad, check_common, prior_weights};
+use super::config::{LeafLaw, Tree, bad, check_common, plan, prior_weights};
+use super::{Grouping, KernelTree};
 use crate::feature_map::QuadraticMap;
 use crate::{Classes, Error, FeatureMap};
 
@@ -21,9 +21,16 @@ use crate::{Classes, Error, FeatureMap};
 pub struct QuadraticConfig {
     /// Steepness `alpha` of the kernel.
     pub alpha: f32,
-    /// Classes in a leaf; by default `d`: scoring a leaf, O(d) a class, then costs what half a level of the tree does,
+    /// Mean number of classes in a leaf; by default `d`: scoring a leaf, O(d) a class, then costs what half a level of the tree does,
     /// and the tree takes `8/3 n d` bytes, two thirds of the class table.
     pub leaf_size: Option<usize>,
+    /// Which classes share a leaf; it changes costs and rounding, not the law.
+    pub grouping: Grouping,
+    /// How fast leaves grow with the place in the order, `g`: leaf `k` of `L` ends at `n ((k + 1) / L)^g`. 1 for equal
+    /// leaves.
+    pub growth: f32,
+    /// Steps between regroupings by similarity, each a build anew; 0 for never. Other groupings do not change.
+    pub regroup_every: u64,
     /// Exponent `a` of the prior weight `((count_i + 1) / max)^a`; 0 is the published sampler.
     pub prior: f32,
     /// Largest memory of the sampler, in GiB (2³⁰ bytes).
@@ -32,17 +39,26 @@ pub struct QuadraticConfig {
 
 impl Default for QuadraticConfig {
     fn default() -> Self {
-        Self { alpha: 100.0, leaf_size: None, prior: 0.0, memory_gib: 12.0 }
+        Self {
+            alpha: 100.0,
+            leaf_size: None,
+            grouping: Grouping::Index,
+            growth: 1.0,
+            regroup_every: 1000,
+            prior: 0.0,
+            memory_gib: 12.0,
+        }
     }
 }
 
 impl QuadraticConfig {
-    /// Builds the tree over `classes`, whose training counts (empty if unknown) give the prior. Costs O(n d²).
+    /// Builds the tree over `classes`, whose training counts (empty if unknown) give the prior and the order by
+    /// frequency. The seed decides the grouping by similarity alone. Costs O(n d²).
     ///
     /// # Errors
     /// [`Error::BadSetting`] for a setting out of range, [`Error::TooLarge`] for a tree above `memory_gib`,
     /// [`Error::NotFinite`] for a row that is not finite.
-    pub fn build(&self, classes: Classes<'_>, counts: &[u64]) -> Result<KernelTree, Error> {
+    pub fn build(&self, classes: Classes<'_>, counts: &[u64], seed: u64) -> Result<KernelTree, Error> {
         check_common(classes.len(), counts, self.leaf_size, self.prior)?;
         if !(self.alpha > 0.0 && self.alpha.is_finite()) {
             bad("alpha", self.alpha.to_string(), "it must be positive and finite")?;
@@ -50,7 +66,10 @@ impl QuadraticConfig {
         let map = QuadraticMap::new(classes.dim(), self.alpha, classes.is_normalized());
         let tree = Tree {
             leaf_law: LeafLaw::Gauss,
-            leaf_size: self.leaf_size.unwrap_or(classes.dim()),
+            plan: plan(self.grouping, classes.len(), self.leaf_size.unwrap_or(classes.dim()), self.growth),
+            regroup_every: self.regroup_every,
+            counts,
+            seed,
             // K >= 1, so no estimate is smaller than the weight of its classes but by rounding, which this undoes.
             floor: 1.0,
             prior: prior_weights(self.prior, counts),

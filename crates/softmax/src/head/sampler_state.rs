@@ -32,24 +32,40 @@ fn tree_state(tree: &KernelTree) -> Vec<NamedTensor<'_>> {
     let sums = tree.leaf_sums();
     let sums = (!sums.is_empty()).then(|| NamedTensor::f32("tree.leaf_sums".into(), vec![sums.len()], sums));
     let next = NamedTensor::u64("tree.next_rebuild".into(), vec![tree.next_rebuild() as u64]);
-    sums.into_iter().chain([next]).collect()
+    let steps = tree.regroups().then(|| NamedTensor::u64("tree.steps".into(), vec![tree.steps()]));
+    sums.into_iter().chain([next]).chain(order_state("tree.order", &tree.order())).chain(steps).collect()
 }
 
 fn restore_tree(tree: &mut KernelTree, classes: Classes<'_>, source: &mut dyn StateSource) -> Result<(), Error> {
     let wanted = tree.leaf_sums().len();
     let sums = if wanted > 0 { source.f32("tree.leaf_sums", wanted)? } else { Vec::new() };
     let next = source.u64("tree.next_rebuild", 1)?[0] as usize;
-    Ok(tree.restore(classes, &sums, next)?)
+    let (order, steps) = if tree.regroups() {
+        (saved_order("tree.order", tree.len(), source)?, source.u64("tree.steps", 1)?[0])
+    } else {
+        (Vec::new(), 0)
+    };
+    Ok(tree.restore(classes, &sums, order, next, steps)?)
+}
+
+/// The classes in the order of their leaves, if rows decided it.
+fn order_state(name: &str, order: &[ClassId]) -> Option<NamedTensor<'static>> {
+    let order: Vec<u64> = order.iter().map(|&class| u64::from(class)).collect();
+    (!order.is_empty()).then(|| NamedTensor::u64(name.into(), order))
+}
+
+fn saved_order(name: &str, classes: usize, source: &mut dyn StateSource) -> Result<Vec<ClassId>, Error> {
+    // A number that is no id becomes one that is no class, which the sampler refuses.
+    let id = |class: u64| ClassId::try_from(class).unwrap_or(ClassId::MAX);
+    Ok(source.u64(name, classes)?.into_iter().map(id).collect())
 }
 
 fn cluster_state(cluster: &ClusterSampler) -> Vec<NamedTensor<'_>> {
-    let (sums, order) = (cluster.sums(), cluster.order());
-    let order = order.iter().map(|&class| u64::from(class)).collect::<Vec<_>>();
+    let sums = cluster.sums();
     let progress = vec![cluster.next_rebuild() as u64, cluster.steps()];
-    let order = (!order.is_empty()).then(|| NamedTensor::u64("cluster.order".into(), order));
     let sums = NamedTensor::f32("cluster.sums".into(), vec![sums.len()], sums);
     let progress = NamedTensor::u64("cluster.progress".into(), progress);
-    order.into_iter().chain([sums, progress]).collect()
+    order_state("cluster.order", &cluster.order()).into_iter().chain([sums, progress]).collect()
 }
 
 fn restore_cluster(
@@ -58,8 +74,7 @@ fn restore_cluster(
     source: &mut dyn StateSource,
 ) -> Result<(), Error> {
     let sums = source.f32("cluster.sums", cluster.sums().len())?;
-    let order = if cluster.regroups() { source.u64("cluster.order", cluster.len())? } else { Vec::new() };
-    let order = order.into_iter().map(|class| class as ClassId).collect();
+    let order = if cluster.regroups() { saved_order("cluster.order", cluster.len(), source)? } else { Vec::new() };
     let progress = source.u64("cluster.progress", 2)?;
     Ok(cluster.restore(classes, &sums, order, progress[0] as usize, progress[1])?)
 }
