@@ -3,7 +3,7 @@
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 use rf_sampling::{
-    AnySampler, BatchRequest, ClassId, Classes, Draw, Error, KernelTree, Law, LeafLaw, Points, Purpose,
+    AnySampler, BatchRequest, ClassId, Classes, Draw, Error, FeatureMapKind, KernelTree, Law, LeafLaw, Points, Purpose,
     QuadraticConfig, RffConfig, Sampler, SamplerConfig, UnigramConfig, draw_batch, draw_shared, ln_prob_batch, stream,
 };
 
@@ -75,6 +75,15 @@ fn samplers() -> Vec<(String, SamplerConfig)> {
             let name = format!("rff {leaf_law:?} floor {floor} leaf {leaf_size} prior {prior}");
             all.push((name, SamplerConfig::Rff(config)));
         }
+    }
+    for (map, leaf_law, floor, prior) in [
+        (FeatureMapKind::Orthogonal, LeafLaw::Features, 0.01, 0.0),
+        (FeatureMapKind::Structured, LeafLaw::Features, 0.0, 0.75),
+        (FeatureMapKind::Positive, LeafLaw::Features, 0.0, 0.0),
+        (FeatureMapKind::Positive, LeafLaw::Gauss, 0.01, 0.75),
+    ] {
+        let config = RffConfig { map, features: 48, leaf_law, leaf_size: Some(4), floor, prior, ..Default::default() };
+        all.push((format!("rff {map:?} {leaf_law:?} floor {floor} prior {prior}"), SamplerConfig::Rff(config)));
     }
     all
 }
@@ -531,6 +540,9 @@ fn settings_out_of_range_are_refused() {
     };
     assert_eq!(field(refused(RffConfig { features: 0, ..Default::default() }, &[])), "features");
     assert_eq!(field(refused(RffConfig { nu: -1.0, ..Default::default() }, &[])), "nu");
+    let positive = RffConfig { map: FeatureMapKind::Positive, nu: 40.5, ..Default::default() };
+    assert_eq!(field(refused(positive.clone(), &[])), "nu");
+    assert!(RffConfig { map: FeatureMapKind::Orthogonal, ..positive }.build(table.classes(), &[], SEED).is_ok());
     assert_eq!(field(refused(RffConfig { floor: f32::NAN, ..Default::default() }, &[])), "floor");
     assert_eq!(field(refused(RffConfig { leaf_size: Some(0), ..Default::default() }, &[])), "leaf_size");
     assert_eq!(field(refused(RffConfig { prior: 0.5, ..Default::default() }, &[1, 2])), "prior");
