@@ -1,6 +1,7 @@
 //! Maps of vectors to features, on one thread: `cargo bench -p rf-sampling --bench feature_maps`.
 //!
-//! A full block of 32 vectors and a single one, with the maps that differ in cost (`orthogonal` costs what `fourier` does).
+//! A full block of 32 vectors and a single one, with the maps that differ in cost (`orthogonal` costs what `fourier`
+//! does).
 
 use divan::Bencher;
 use divan::counter::ItemsCount;

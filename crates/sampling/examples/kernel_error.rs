@@ -2,13 +2,16 @@
 //!
 //! `cargo run --release -p rf-sampling --example kernel_error`
 //!
-//! The paper takes USPS digits, d = 256 and unit norm, and names neither the sharpness nor the pairs. The vectors here are
-//! generated: pairs of random directions whose cosines are spread evenly over a range. For `D` independent frequencies
-//! the error is `(1 - exp(-nu r²))² / (2D)`, `r` the distance of a pair, so each of the paper's three figures names the
-//! mean of `(1 - exp(-nu r²))²`: 0.52, 0.54 and 0.72. They do not fall as `1/D` exactly, as the theory has it; no distance
-//! fits all three. The first table takes `nu = 11` (the published temperature 0.3) and cosines from 0.83 to 1, which give
-//! 0.57: all three figures, and the paper's for the best quadratic kernel, then lie within 20 % of what is measured. Only
-//! two numbers are fitted to four, but they are fitted: that other vectors would do as well is not excluded.
+//! The paper takes USPS digits, d = 256 and unit norm, and names neither the sharpness nor the pairs. The vectors here
+//! are generated: pairs of random directions whose cosines are spread evenly over a range. For `D` independent
+//! frequencies the error is `(1 - exp(-nu r²))² / (2D)`, `r` the distance of a pair, so each of the paper's three
+//! figures names the mean of `(1 - exp(-nu r²))²`: 0.52, 0.54 and 0.72. They do not fall as `1/D`, as the theory has
+//! it, so that no vectors give all three exactly. The first table takes `nu = 11` (the published temperature 0.3) and
+//! cosines from 0.82 to 1, which give 0.59: measured errors then lie within 20 % of all three figures, and of the
+//! paper's for the best quadratic kernel. Sharpness and range are fitted to these four figures; that is no proof that
+//! the paper's digits are like this.
+//!
+//! The errors of positive features at this sharpness sit in draws so rare that no measurement sees them.
 //!
 //! The second table has `nu = 4` and cosines around zero, as a query has with most classes.
 
@@ -37,8 +40,8 @@ struct Pairs {
 }
 
 fn main() {
-    let fitted = Pairs::new(11.0, 0.83, 1.0);
-    println!("nu = 11, cosines 0.83 to 1 (fitted to the paper's figures)");
+    let fitted = Pairs::new(11.0, 0.82, 1.0);
+    println!("nu = 11, cosines 0.82 to 1 (fitted to the paper's figures)");
     print_table(&fitted, &PAPER.map(Some), Some(PAPER_QUADRATIC));
     println!("\nnu = 4, cosines -0.3 to 0.3");
     print_table(&Pairs::new(4.0, -0.3, 0.3), &[None; 2], None);

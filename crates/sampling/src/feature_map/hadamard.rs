@@ -1,19 +1,20 @@
 //! The fast Walsh–Hadamard transform.
 
-use multiversion::multiversion;
-
 /// Stages that rotate the index, one for each of its bits that lies within a vector register.
 const ROTATIONS: u32 = 4;
 
-/// `x ← R H x` with `H` the Walsh–Hadamard matrix, `H_ij = (-1)^popcount(i & j)`, and `R` a fixed permutation. O(p log p).
+/// `x ← R H x` with `H` the Walsh–Hadamard matrix, `H_ij = (-1)^popcount(i & j)`, and `R` a fixed permutation. O(p log
+/// p).
 ///
-/// `R` rotates the bits of the index by four. It lets every stage work on whole registers: the first four write sums and
-/// differences side by side, which moves the highest bit of the index to the lowest place, so that the bits still to be
-/// done all stand above those of a register. `R` commutes with `H`, as any permutation of bits does.
+/// `R` rotates the bits of the index by four. It lets every stage work on whole registers: the first four write sums
+/// and differences side by side, which moves the highest bit of the index to the lowest place, so that the bits still
+/// to be done all stand above those of a register. `R` commutes with `H`, as any permutation of bits does.
+///
+/// Inlined, so that it is compiled for the processor that its caller is compiled for.
 ///
 /// # Shapes
 /// - x, other: `[p]`, p a power of two; `other` is workspace
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
+#[inline(always)]
 pub(super) fn rotated_hadamard(x: &mut [f32], other: &mut [f32]) {
     let stages = x.len().ilog2();
     // Two stages with each copy, so that the result ends where it began.
@@ -68,7 +69,7 @@ mod tests {
             let (mut got, mut other) = (x.clone(), vec![f32::NAN; p]);
             rotated_hadamard(&mut got, &mut other);
             for row in 0..p {
-                let sign = |column: usize| if (row & column).count_ones() % 2 == 0 { 1.0 } else { -1.0 };
+                let sign = |column: usize| if (row & column).count_ones().is_multiple_of(2) { 1.0 } else { -1.0 };
                 let want: f64 = x.iter().enumerate().map(|(column, &x)| sign(column) * f64::from(x)).sum();
                 let turns = ROTATIONS.min(stages);
                 let place = (row << turns | row >> (stages - turns)) & (p - 1);

@@ -9,9 +9,11 @@ use super::{FeatureMap, FourierMap, PositiveMap, ProjectionKind, padded_width};
 /// | map | mean squared error of a product of unit vectors, `r = |u - v|` | a vector |
 /// |---|---|---|
 /// | `fourier` | `(1 - exp(-nu r²))² / (2D)` | O(dD) |
-/// | `orthogonal` | smaller, most for near vectors: see [`ProjectionKind`] | O(dD) |
-/// | `structured` | as `orthogonal` | O(D log d) |
-/// | `positive` | smaller for far vectors alone: see [`PositiveMap`] | O(dD) |
+/// | `orthogonal` | smaller for near vectors, an eighth at `nu r² = 1.3` and D = d = 256; the same for far ones | O(dD) |
+/// | `structured` | as `orthogonal` where d is a power of two | O(D log d), faster from d = 128 |
+/// | `positive` | smaller for far vectors alone, never negative: see [`PositiveMap`] | O(dD) |
+///
+/// `examples/kernel_error.rs` measures the errors, `benches/feature_maps.rs` the times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FeatureMapKind {

@@ -4,15 +4,16 @@ use rayon::prelude::*;
 
 use crate::{add_scaled, dot};
 
-/// Times a row is freed of its parts along the rows before it: after the second, what rounding left of the first is gone.
+/// Times a row is freed of its parts along the rows before it: after the second, what rounding left of the first is
+/// gone.
 const PASSES: usize = 2;
 
-/// Makes Gaussian rows orthogonal in blocks of `dim` (Yu et al. 2016, arXiv 1610.09072, equation 4), each row keeping its
-/// length. O(D d²).
+/// Makes Gaussian rows orthogonal in blocks of `dim` (Yu et al. 2016, arXiv 1610.09072, equation 4), each row keeping
+/// its length. O(D d²).
 ///
-/// Gram–Schmidt turns a block of independent Gaussian directions into a uniformly random orthogonal frame. The length of
-/// a Gaussian vector follows `chi(d)` and depends neither on its direction nor on the other rows, so the lengths at hand
-/// are those that the paper draws anew, and every row alone stays Gaussian.
+/// Gram–Schmidt turns a block of independent Gaussian directions into a uniformly random orthogonal frame. The length
+/// of a Gaussian vector follows `chi(d)` and depends neither on its direction nor on the other rows, so the lengths at
+/// hand are those that the paper draws anew, and every row alone stays Gaussian.
 ///
 /// # Shapes
 /// - rows: `[D, dim]`; the last block may have fewer than `dim` rows

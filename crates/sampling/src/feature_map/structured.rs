@@ -9,15 +9,22 @@ use super::hadamard::rotated_hadamard;
 /// Products with random signs, each followed by a transform.
 const ROUNDS: usize = 3;
 
-/// Frequencies as rows of `L H D1 H D2 H D3` (Yu et al. 2016, arXiv 1610.09072, section 4): `H` the Walsh–Hadamard matrix
-/// of `p` rows over `sqrt p`, `D1 D2 D3` diagonals of random signs, `L` a diagonal of lengths. The products of a vector
-/// with `p` frequencies cost O(p log p), and the frequencies take `16 D` bytes.
+/// Frequencies as rows of `L H D1 H D2 H D3` (Yu et al. 2016, arXiv 1610.09072, section 4): `H` the Walsh–Hadamard
+/// matrix of `p` rows over `sqrt p`, `D1 D2 D3` diagonals of random signs, `L` a diagonal of lengths. The products of a
+/// vector with `p` frequencies cost O(p log p), and the frequencies take `16 D` bytes.
 ///
 /// Vectors are padded with zeros to the next power of two, `p`; for more than `p` frequencies there are several such
 /// blocks, for fewer than a multiple of `p` the last block is cut.
 ///
 /// The paper gives all rows the length `sqrt p`. Here lengths follow `chi(p)`, as those of Gaussian vectors do, which
-/// costs nothing: with equal lengths the estimate of the kernel has a bias that more frequencies do not remove.
+/// costs nothing: with equal lengths the estimate of the kernel has a bias that more frequencies do not remove
+/// (measured: -0.0022 at d = 64, nu = 1, cosine 0.5; -0.044 at d = 8, cosine 0; none is seen with `chi`).
+///
+/// Padding spoils the orthogonality: rows cut to `d` components meet at an angle. At d = 200 and D = d the error is 2.5
+/// times that of [orthogonal](super::ProjectionKind::Orthogonal) frequencies, and a third of that of independent ones.
+/// Measured for 32 vectors with AVX-512 at D = 1024, the cosines and sines included, a map takes 1.06 times as long as
+/// with a matrix product at d = 64, 0.47 at 128, 0.30 at 256 and 0.15 at 512; for a single vector, which a product pads
+/// to a whole block, less than a tenth.
 #[derive(Clone, Debug)]
 pub(super) struct StructuredProjection {
     dim: usize,
@@ -54,14 +61,7 @@ impl StructuredProjection {
         for (vector, products) in vectors.chunks_exact(self.dim).zip(products.chunks_exact_mut(self.frequencies)) {
             let blocks = self.signs.chunks_exact(ROUNDS * p).zip(self.lengths.chunks(p)).zip(products.chunks_mut(p));
             for ((signs, lengths), products) in blocks {
-                work[self.dim..].fill(0.0);
-                multiply_into(vector, signs, &mut work);
-                rotated_hadamard(&mut work, &mut other);
-                for signs in signs.chunks_exact(p).skip(1) {
-                    work.iter_mut().zip(signs).for_each(|(x, sign)| *x *= sign);
-                    rotated_hadamard(&mut work, &mut other);
-                }
-                multiply_into(&work, lengths, products);
+                multiply_block(vector, signs, lengths, [&mut work, &mut other], products);
             }
         }
     }
@@ -72,10 +72,34 @@ impl StructuredProjection {
     }
 }
 
-/// `to ← a ∘ b`, over the shortest of the three.
+/// Products of a vector with the frequencies of one block.
+///
+/// # Shapes
+/// - vector: `[d]`
+/// - signs: `[ROUNDS, p]`
+/// - lengths, products: at most `[p]`
+/// - work: twice `[p]`
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
-fn multiply_into(a: &[f32], b: &[f32], to: &mut [f32]) {
-    to.iter_mut().zip(a.iter().zip(b)).for_each(|(to, (a, b))| *to = a * b);
+fn multiply_block(vector: &[f32], signs: &[f32], lengths: &[f32], work: [&mut [f32]; 2], products: &mut [f32]) {
+    let [work, other] = work;
+    // A length known to the compiler saves a third of the time at 128; at 64 it loses more than that.
+    match work.len() {
+        128 => transform(vector, signs, &mut work[..128], &mut other[..128]),
+        _ => transform(vector, signs, work, other),
+    }
+    products.iter_mut().zip(work.iter().zip(lengths)).for_each(|(to, (x, length))| *to = x * length);
+}
+
+/// `work ← H D1 H D2 H D3 vector`, up to the order of the rows and a factor.
+#[inline(always)]
+fn transform(vector: &[f32], signs: &[f32], work: &mut [f32], other: &mut [f32]) {
+    let (filled, padding) = work.split_at_mut(vector.len());
+    filled.copy_from_slice(vector);
+    padding.fill(0.0);
+    for signs in signs.chunks_exact(work.len()) {
+        work.iter_mut().zip(signs).for_each(|(x, sign)| *x *= sign);
+        rotated_hadamard(work, other);
+    }
 }
 
 #[cfg(test)]
