@@ -15,13 +15,13 @@ const LARGEST_EXPONENT: f32 = 15.0;
 /// lemma 1), scaled to the kernel of [`FourierMap`](super::FourierMap).
 ///
 /// With `w ~ N(0, nu I)`, `E[phi(u)·phi(v)] = exp(-nu |u - v|² / 2)`, and no estimate is ever negative. For unit
-/// vectors of product `x` the mean squared error of independent frequencies is `(exp(4 nu x) - exp(2 nu (x - 1))) (1 -
-/// exp(-2 nu (1 + x))) / (2D)`: below that of cosines and sines where the kernel is small, `x < 0`, and far above it
-/// where it is not.
+/// vectors of product `x` the mean squared error of independent frequencies is
+/// `(exp(4 nu x) - exp(2 nu (x - 1))) (1 - exp(-2 nu (1 + x))) / (2D)`: below that of cosines and sines where the kernel
+/// is small, `x < 0`, and far above it where it is not.
 ///
-/// Frequencies are orthogonal, as in the paper (measured at nu = 1, x = 0.36, d = D = 256: 3.1e-3 for the 7.2e-3 of
-/// independent ones), and come in pairs `±w`, its `SM^hyp+`: that is the last factor of the error, 0.93 there, for half
-/// of the matrix product that `2D` single ones take.
+/// Frequencies are orthogonal, as in the paper (at nu = 1, x = 0.36, d = D = 256 an error of 3.1e-3 is measured; by the
+/// formula independent ones have 7.2e-3), and come in pairs `±w`, its `SM^hyp+`: that is the last factor of the error,
+/// 0.93 there, for half of the matrix product that `2D` single ones take.
 #[derive(Clone, Debug)]
 pub struct PositiveMap {
     projection: Projection,
