@@ -4,8 +4,9 @@ use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 use rf_sampling::{
     AnySampler, BatchRequest, ClassId, Classes, ClusterConfig, ClusterSampler, Dispersion, Draw, Error, ExactSoftmax,
-    Grouping, KernelTree, Law, LeafLaw, Midx, MidxConfig, MidxVariant, Points, Purpose, QuadraticConfig, Quantizer,
-    RffConfig, Sampler, SamplerConfig, UnigramConfig, draw_batch, draw_shared, ln_prob_batch, stream,
+    FeatureMapKind, Grouping, KernelTree, Law, LeafLaw, Midx, MidxConfig, MidxVariant, Points, Purpose,
+    QuadraticConfig, Quantizer, RffConfig, Sampler, SamplerConfig, UnigramConfig, draw_batch, draw_shared,
+    ln_prob_batch, stream,
 };
 
 const N: usize = 37;
@@ -111,6 +112,15 @@ fn samplers() -> Vec<(String, SamplerConfig)> {
     let growing = ClusterConfig { leaf_size: Some(6), growth: 2.0, ..Default::default() };
     all.push(("cluster growing".into(), SamplerConfig::Cluster(growing)));
     all.extend(midxs(0).map(|(name, config)| (name, SamplerConfig::Midx(config))));
+    for (map, leaf_law, floor, prior) in [
+        (FeatureMapKind::Orthogonal, LeafLaw::Features, 0.01, 0.0),
+        (FeatureMapKind::Structured, LeafLaw::Features, 0.0, 0.75),
+        (FeatureMapKind::Positive, LeafLaw::Features, 0.0, 0.0),
+        (FeatureMapKind::Positive, LeafLaw::Gauss, 0.01, 0.75),
+    ] {
+        let config = RffConfig { map, features: 48, leaf_law, leaf_size: Some(4), floor, prior, ..Default::default() };
+        all.push((format!("rff {map:?} {leaf_law:?} floor {floor} prior {prior}"), SamplerConfig::Rff(config)));
+    }
     all
 }
 
@@ -882,6 +892,9 @@ fn settings_out_of_range_are_refused() {
     };
     assert_eq!(field(refused(RffConfig { features: 0, ..Default::default() }, &[])), "features");
     assert_eq!(field(refused(RffConfig { nu: -1.0, ..Default::default() }, &[])), "nu");
+    let positive = RffConfig { map: FeatureMapKind::Positive, nu: 40.5, ..Default::default() };
+    assert_eq!(field(refused(positive.clone(), &[])), "nu");
+    assert!(RffConfig { map: FeatureMapKind::Orthogonal, ..positive }.build(table.classes(), &[], SEED).is_ok());
     assert_eq!(field(refused(RffConfig { floor: f32::NAN, ..Default::default() }, &[])), "floor");
     assert_eq!(field(refused(RffConfig { leaf_size: Some(0), ..Default::default() }, &[])), "leaf_size");
     assert_eq!(field(refused(RffConfig { prior: 0.5, ..Default::default() }, &[1, 2])), "prior");

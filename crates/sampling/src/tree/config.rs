@@ -5,10 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::levels::Levels;
 use super::sums::Sums;
 use super::{Grouping, KernelTree, LeafPlan};
-use crate::feature_map::FourierMap;
 use crate::memory::Buffer;
 use crate::work::Counters;
-use crate::{ClassId, Classes, Error, FeatureMap};
+use crate::{ClassId, Classes, Error, FeatureMap, FeatureMapKind, PositiveMap};
 
 /// How a leaf shares its probability among its classes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +27,9 @@ pub enum LeafLaw {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RffConfig {
-    /// Number of frequencies `D`; the map has `F = 2D` features.
+    /// The map of queries and classes; `fourier` is the published one.
+    pub map: FeatureMapKind,
+    /// Number of frequencies `D`; every map has `F = 2D` features.
     pub features: usize,
     /// Sharpness `nu` of the kernel `exp(-nu |h - c|² / 2)`; the papers' RFF temperature is `T = 1/sqrt(nu)`.
     pub nu: f32,
@@ -60,6 +61,7 @@ const FLOOR: f32 = 0.003;
 impl Default for RffConfig {
     fn default() -> Self {
         Self {
+            map: FeatureMapKind::Fourier,
             features: 1024,
             nu: 4.0,
             leaf_law: LeafLaw::Features,
@@ -93,8 +95,8 @@ impl RffConfig {
             prior: prior_weights(self.prior, counts),
             memory_gib: self.memory_gib,
         };
-        let map = || FeatureMap::Fourier(FourierMap::new(classes.dim(), self.features, self.nu, seed));
-        tree.build(classes, FourierMap::width_of(self.features), map)
+        let map = || self.map.build(classes.dim(), self.features, self.nu, seed);
+        tree.build(classes, self.map.width(self.features), map)
     }
 
     /// Mean number of classes in a leaf, the default resolved.
@@ -112,6 +114,9 @@ impl RffConfig {
         }
         if !(self.nu > 0.0 && self.nu.is_finite()) {
             return bad("nu", self.nu.to_string(), "it must be positive and finite");
+        }
+        if self.map == FeatureMapKind::Positive && self.nu > PositiveMap::LARGEST_NU {
+            return bad("nu", self.nu.to_string(), "positive features of a sharpness above 40 leave the range of f32");
         }
         if !(self.floor >= 0.0 && self.floor.is_finite()) {
             return bad("floor", self.floor.to_string(), "it must be at least 0 and finite");
