@@ -15,8 +15,11 @@ use crate::exit::bad_input;
 /// Size of the picture.
 const SIZE: (u32, u32) = (960, 640);
 
-/// The smallest KL that has a place of its own; a smaller one is drawn here, for a logarithm has no zero.
+/// The smallest KL that has a place of its own.
 const LEAST_KL: f64 = 1e-3;
+
+/// How far beyond the others a KL stands that has none.
+const BEYOND: f64 = 2.5;
 
 const POINT: RGBColor = RGBColor(31, 90, 160);
 const OWN: RGBColor = RGBColor(190, 50, 30);
@@ -64,16 +67,16 @@ fn draw_on(root: &Area<'_>, outcome: &Outcome<'_>) -> Result<(), Box<dyn std::er
         outcome.entropy
     );
     let mut chart = ChartBuilder::on(root)
-        .caption(title, ("sans-serif", 17))
+        .caption(title, ("sans-serif", 20))
         .margin(14)
-        .x_label_area_size(50)
-        .y_label_area_size(66)
+        .x_label_area_size(56)
+        .y_label_area_size(72)
         .build_cartesian_2d((times.0..times.1).log_scale(), (distances.0..distances.1).log_scale())?;
     chart
         .configure_mesh()
         .x_desc("draws and refresh of a query, milliseconds")
         .y_desc("KL(p‖q), nats")
-        .axis_desc_style(("sans-serif", 15))
+        .axis_desc_style(("sans-serif", 18))
         .label_style(("sans-serif", FONT))
         .light_line_style(WHITE)
         .bold_line_style(RGBColor(225, 225, 225))
@@ -94,11 +97,17 @@ fn draw_on(root: &Area<'_>, outcome: &Outcome<'_>) -> Result<(), Box<dyn std::er
     Ok(root.present()?)
 }
 
-/// KL as it is drawn: a logarithm has no zero and no infinity.
+/// KL as it is drawn: a logarithm has no zero and no infinity, so these stand a little beyond the others.
 fn heights(rows: &[Row]) -> Vec<f64> {
-    let finite = rows.iter().map(|row| row.kl).filter(|kl| kl.is_finite());
-    let infinity = 2.0 * finite.fold(LEAST_KL, f64::max);
-    rows.iter().map(|row| if row.kl.is_finite() { row.kl.max(LEAST_KL) } else { infinity }).collect()
+    let others = || rows.iter().map(|row| row.kl).filter(|kl| kl.is_finite() && *kl >= LEAST_KL);
+    let most = others().fold(LEAST_KL, f64::max);
+    let (zero, infinity) = (others().fold(most, f64::min) / BEYOND, most * BEYOND);
+    let height = |kl: f64| match kl {
+        kl if !kl.is_finite() => infinity,
+        kl if kl < LEAST_KL => zero,
+        kl => kl,
+    };
+    rows.iter().map(|row| height(row.kl)).collect()
 }
 
 /// The name, and what the place of the point does not tell.

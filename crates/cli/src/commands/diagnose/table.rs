@@ -14,7 +14,7 @@ pub fn text(outcome: &Outcome<'_>) -> String {
     let skipped = outcome.skipped.iter().map(|skipped| format!("left out: {}: {}\n", skipped.sampler, skipped.why));
     let about = format!(
         "Gradients against the full one, at {} queries: bias over its length, variance over its square; of h and of the \
-         class rows, by m.",
+         class rows, by m. `<` marks what is within the noise.",
         outcome.gradient_queries
     );
     let skipped = skipped.collect::<String>();
@@ -60,9 +60,22 @@ fn gradient_titles() -> Vec<String> {
 
 fn gradient_cells(row: &Row) -> Vec<String> {
     let parts: [fn(&Parts) -> f64; 2] = [|parts| parts.h, |parts| parts.classes];
-    let figures = [&row.gradient_bias, &row.gradient_variance];
-    let cells = figures.into_iter().flat_map(|figure| parts.map(|part| figure.values().map(part).map(short))).flatten();
+    let bias = |part: fn(&Parts) -> f64| {
+        row.gradient_bias
+            .values()
+            .zip(row.gradient_bias_noise.values())
+            .map(move |(bias, noise)| bound(part(bias), part(noise)))
+    };
+    let variance = |part: fn(&Parts) -> f64| row.gradient_variance.values().map(part).map(short);
+    let cells = parts.into_iter().flat_map(bias).chain(parts.into_iter().flat_map(variance));
     std::iter::once(row.sampler.clone()).chain(cells).collect()
+}
+
+/// A bias; where it is no more than chance makes of none, in 19 cases of 20, the bound that it stays below.
+fn bound(bias: f64, noise: f64) -> String {
+    // Two standard deviations of the squared bias.
+    let bound = std::f64::consts::SQRT_2 * noise;
+    if bias < bound { format!("<{}", short(bound)) } else { short(bias) }
 }
 
 /// Three digits where they are, powers of ten beyond, and zero for what is no more than rounding.
@@ -81,8 +94,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_bias_within_the_noise_is_told_as_a_bound() {
+        assert_eq!([bound(0.3, 0.1), bound(0.1, 0.1), bound(0.0, 0.001)], ["0.300", "<0.141", "<1.4e-3"]);
+    }
+
+    #[test]
     fn figures_are_short_at_every_size() {
         let texts = [0.0, -1e-12, 0.0042, 0.25, 31.46, 1234.5, 2.75e6, f64::INFINITY, f64::NAN].map(short);
-        assert_eq!(texts, ["0", "0", "4.2e-3", "0.250", "31.5", "1,234", "2.8e6", "∞", "–"]);
+        assert_eq!(texts, ["0", "0", "4.2e-3", "0.250", "31.5", "1,235", "2.8e6", "∞", "–"]);
     }
 }
