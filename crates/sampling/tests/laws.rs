@@ -106,10 +106,11 @@ fn samplers() -> Vec<(String, SamplerConfig)> {
     ];
     for (name, grouping, dispersion, levels, epsilon) in clusters {
         let levels = Some(levels);
+        let grouping = Some(grouping);
         let config = ClusterConfig { leaf_size: Some(4), grouping, dispersion, levels, epsilon, ..Default::default() };
         all.push((format!("cluster {name}"), SamplerConfig::Cluster(config)));
     }
-    let growing = ClusterConfig { leaf_size: Some(6), growth: 2.0, ..Default::default() };
+    let growing = ClusterConfig { leaf_size: Some(6), ..Default::default() };
     all.push(("cluster growing".into(), SamplerConfig::Cluster(growing)));
     all.extend(midxs(0).map(|(name, config)| (name, SamplerConfig::Midx(config))));
     for (map, leaf_law, floor, prior) in [
@@ -703,7 +704,7 @@ fn a_defensive_mixture_bounds_the_weights() {
     let table = &tables()[0];
     let query: Vec<f32> = query().iter().map(|x| 10.0 * x).collect();
     let worst = |epsilon: f32| {
-        let config = ClusterConfig { leaf_size: Some(4), epsilon, ..Default::default() };
+        let config = ClusterConfig { leaf_size: Some(4), growth: Some(1.0), epsilon, ..Default::default() };
         let sampler = config.build(table.classes(), &counts(), SEED).unwrap();
         let ln_q = sampler.at(&query, table.classes()).unwrap().ln_probs(N);
         let ln_p = ExactSoftmax.at(&query, table.classes()).unwrap().ln_probs(N);
@@ -912,7 +913,7 @@ fn settings_out_of_range_are_refused() {
     assert_eq!(field(refused(ClusterConfig { epsilon: 1.5, ..Default::default() }, &counts())), "epsilon");
     assert_eq!(field(refused(ClusterConfig { epsilon: f32::NAN, ..Default::default() }, &counts())), "epsilon");
     assert_eq!(field(refused(ClusterConfig { levels: Some(4), ..Default::default() }, &counts())), "levels");
-    assert_eq!(field(refused(ClusterConfig { growth: 0.5, ..Default::default() }, &counts())), "growth");
+    assert_eq!(field(refused(ClusterConfig { growth: Some(0.5), ..Default::default() }, &counts())), "growth");
     assert_eq!(field(refused(ClusterConfig::default(), &[1, 2])), "counts");
 
     let refused = |config: QuadraticConfig| any(SamplerConfig::Quadratic(config), &[]);

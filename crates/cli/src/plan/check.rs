@@ -92,7 +92,9 @@ fn check_loss(loss: &LossConfig, places: &Places) -> anyhow::Result<()> {
             in_range(places, "loss.sampler.memory_gib", quadratic.memory_gib, POSITIVE)
         }
         SamplerConfig::Cluster(cluster) => {
-            in_range(places, "loss.sampler.growth", cluster.growth, POSITIVE)?;
+            if let Some(growth) = cluster.growth {
+                in_range(places, "loss.sampler.growth", growth, POSITIVE)?;
+            }
             in_range(places, "loss.sampler.weight_power", cluster.weight_power, FINITE)?;
             in_range(places, "loss.sampler.epsilon", cluster.epsilon, NOT_NEGATIVE)
         }

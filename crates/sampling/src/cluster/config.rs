@@ -25,15 +25,17 @@ pub enum Dispersion {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClusterConfig {
-    /// Mean number of classes in a leaf; by default `sqrt(n) / 8`, at least 8, for two levels: the masses of all leaves,
-    /// one product for a block of queries, then cost about what the scattered rows of the visited leaves do. For three,
-    /// `n^(1/3) / 2`.
+    /// Mean number of classes in a leaf. By default, for two levels, `sqrt(n) / 8` and at least 12, twice that by
+    /// similarity: the masses of all leaves, one product for a block of queries, then cost about what the scattered rows
+    /// of the visited leaves do. For three levels `n^(1/3) / 2`.
     pub leaf_size: Option<usize>,
-    /// Which classes share a leaf.
-    pub grouping: Grouping,
+    /// Which classes share a leaf; by default neighbours in frequency where training counts are known, else in id. Text
+    /// is best served by frequency; where most classes are equally rare, as the labels of a long tail, similarity is.
+    pub grouping: Option<Grouping>,
     /// How fast leaves grow with the place in the order, `g`: leaf `k` of `L` ends at `n ((k + 1) / L)^g`. 1 for equal
-    /// leaves.
-    pub growth: f32,
+    /// leaves; by default 2 for leaves by frequency, so that the frequent classes, which have most of the probability,
+    /// lie in small ones.
+    pub growth: Option<f32>,
     /// Exponent `a` of the weight `(count + 1)^a` that a class has in the grouping by similarity.
     pub weight_power: f32,
     /// What leaf masses know beside the centroid.
@@ -50,8 +52,8 @@ impl Default for ClusterConfig {
     fn default() -> Self {
         Self {
             leaf_size: None,
-            grouping: Grouping::Frequency,
-            growth: 1.0,
+            grouping: None,
+            growth: None,
             weight_power: 0.0,
             dispersion: Dispersion::Diagonal,
             epsilon: 0.01,
@@ -69,27 +71,34 @@ impl ClusterConfig {
     /// [`Error::BadSetting`] for a setting out of range, [`Error::NotFinite`] for a row that is not finite.
     pub fn build(&self, classes: Classes<'_>, counts: &[u64], seed: u64) -> Result<ClusterSampler, Error> {
         self.check(classes.len(), counts)?;
-        ClusterSampler::new(self.clone(), classes, counts, seed)
+        ClusterSampler::new(self.resolved(classes.len(), !counts.is_empty()), classes, counts, seed)
     }
 
-    /// Levels of choice for `n` classes, the default resolved.
-    pub fn levels(&self, n: usize) -> usize {
-        self.levels.unwrap_or(if n <= LARGEST_TWO_LEVELS { 2 } else { 3 })
-    }
-
-    /// Mean classes in a leaf for `n` classes, the default resolved.
-    pub fn leaf_size(&self, n: usize) -> usize {
-        let size = match self.levels(n) {
-            2 => (n as f64).sqrt() / 8.0,
+    /// The same with every default filled in, for `n` classes whose counts are known or not.
+    pub fn resolved(&self, n: usize, counts_known: bool) -> Self {
+        let by_default = if counts_known { Grouping::Frequency } else { Grouping::Index };
+        let grouping = self.grouping.unwrap_or(by_default);
+        let levels = self.levels.unwrap_or(if n <= LARGEST_TWO_LEVELS { 2 } else { 3 });
+        let size = match (levels, grouping) {
+            (2, Grouping::Similarity) => (n as f64).sqrt() / 4.0,
+            (2, _) => (n as f64).sqrt() / 8.0,
             _ => (n as f64).cbrt() / 2.0,
         };
-        self.leaf_size.unwrap_or((size as usize).max(8))
+        let growth = if grouping == Grouping::Frequency { 2.0 } else { 1.0 };
+        Self {
+            leaf_size: self.leaf_size.or(Some((size as usize).max(12))),
+            grouping: Some(grouping),
+            growth: self.growth.or(Some(growth)),
+            levels: Some(levels),
+            ..self.clone()
+        }
     }
 
-    /// How `n` classes are laid out.
+    /// Numbers of leaves and of classes in them, of a resolved setting.
     pub(super) fn plan(&self, n: usize) -> LeafPlan {
-        let leaves = n.div_ceil(self.leaf_size(n));
-        LeafPlan { growth: self.growth, weight_power: self.weight_power, ..LeafPlan::new(self.grouping, leaves) }
+        let leaves = n.div_ceil(self.leaf_size.unwrap_or(1));
+        let plan = LeafPlan::new(self.grouping.unwrap_or_default(), leaves);
+        LeafPlan { growth: self.growth.unwrap_or(1.0), weight_power: self.weight_power, ..plan }
     }
 
     fn check(&self, n: usize, counts: &[u64]) -> Result<(), Error> {

@@ -40,6 +40,7 @@ use shape::Shape;
 /// classes where it is not that of the table. With three levels `L` is the groups and the leaves of the visited groups.
 #[derive(Clone, Debug)]
 pub struct ClusterSampler {
+    /// Every default filled in.
     config: ClusterConfig,
     seed: u64,
     /// Training counts, kept for regrouping; empty if unknown.
@@ -65,7 +66,7 @@ impl ClusterSampler {
     fn new(config: ClusterConfig, classes: Classes<'_>, counts: &[u64], seed: u64) -> Result<Self, Error> {
         let n = classes.len();
         let leaves = config.plan(n).arrange(classes, counts, seed)?;
-        let shape = Shape::new(leaves, config.levels(n));
+        let shape = Shape::new(leaves, config.levels.unwrap_or(2));
         let dispersion = if classes.is_absolute() { Dispersion::None } else { config.dispersion };
         let mut sampler = Self {
             seed,

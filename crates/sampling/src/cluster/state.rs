@@ -18,7 +18,7 @@ impl ClusterSampler {
 
     /// Whether leaves change with the rows: [`order`](Self::order) is then part of the state.
     pub fn regroups(&self) -> bool {
-        self.config.grouping == Grouping::Similarity
+        self.config.grouping == Some(Grouping::Similarity)
     }
 
     /// The leaf that the next refresh sums anew.

@@ -64,7 +64,7 @@ pub fn needed_bytes(case: &Case) -> u64 {
         Entrant::Sampler(SamplerConfig::Rff(config)) => rff_bytes(config, n),
         // Sums, centroids and variances of the leaves, and a few numbers a class.
         Entrant::Sampler(SamplerConfig::Cluster(config)) => {
-            let leaves = n.div_ceil(config.leaf_size(case.classes) as u64);
+            let leaves = n.div_ceil(config.resolved(case.classes, true).leaf_size.unwrap_or(1) as u64);
             17 * leaves * (d + 1) + 48 * n
         }
         // Index and codebooks, and the codes that a quantisation sorts.

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use rf_sampling::{LeafLaw, QuadraticConfig, RffConfig, SamplerConfig, UnigramConfig};
+use rf_sampling::{
+    ClusterConfig, FeatureMapKind, Grouping, LeafLaw, MidxConfig, QuadraticConfig, Quantizer, RffConfig, SamplerConfig,
+    UnigramConfig,
+};
 use rf_softmax::{LossConfig, LossKind};
 use rf_training::RunFolder;
 use serde_json::{Map, Value, json};
@@ -27,6 +30,12 @@ const ROWS: &[Named] = &[
     ("rff-gauss", |features| SamplerConfig::Rff(RffConfig { leaf_law: LeafLaw::Gauss, ..published(features) })),
     ("rff-exact", |features| SamplerConfig::Rff(RffConfig { leaf_law: LeafLaw::Exact, ..published(features) })),
     ("rff:features=128,nu=2,prior=0.75", |_| SamplerConfig::Rff(RffConfig { nu: 2.0, prior: 0.75, ..published(128) })),
+    ("rff-orthogonal", |features| SamplerConfig::Rff(with_map(FeatureMapKind::Orthogonal, features))),
+    ("rff-positive", |features| SamplerConfig::Rff(with_map(FeatureMapKind::Positive, features))),
+    ("midx-pq", |_| SamplerConfig::Midx(MidxConfig { quantizer: Quantizer::Pq, ..Default::default() })),
+    ("midx-rq", |_| SamplerConfig::Midx(MidxConfig::default())),
+    ("cluster", |_| SamplerConfig::Cluster(ClusterConfig::default())),
+    ("cluster-similarity", |_| SamplerConfig::Cluster(by_similarity())),
     ("exp", |_| SamplerConfig::Exp {}),
 ];
 
@@ -38,6 +47,14 @@ const SAMPLER: &str = "loss.sampler";
 
 fn published(features: usize) -> RffConfig {
     RffConfig { features, ..RffConfig::default() }
+}
+
+fn with_map(map: FeatureMapKind, features: usize) -> RffConfig {
+    RffConfig { map, ..published(features) }
+}
+
+fn by_similarity() -> ClusterConfig {
+    ClusterConfig { grouping: Some(Grouping::Similarity), ..ClusterConfig::default() }
 }
 
 /// One row to be.
@@ -181,9 +198,10 @@ mod tests {
     fn the_row_rff_is_the_published_setting_whatever_the_run_has() {
         let entries = typed(OWN, &["--features", "64"]).unwrap();
         let wanted = RffConfig { features: 64, ..RffConfig::default() };
-        assert_eq!(entries[5].config, SamplerConfig::Rff(wanted));
-        assert_eq!((called(&entries)[5], called(&entries)[10]), ("rff", "rff:features=16"));
-        assert_eq!(entries.iter().map(|entry| entry.is_own).collect::<Vec<_>>()[9..], [false, true]);
+        let rff = entries.iter().find(|entry| entry.name == "rff").unwrap();
+        assert_eq!(rff.config, SamplerConfig::Rff(wanted));
+        let own: Vec<&str> = entries.iter().filter(|entry| entry.is_own).map(|entry| entry.name.as_str()).collect();
+        assert!(entries.len() == ROWS.len() + 1 && own == ["rff:features=16"] && entries[ROWS.len()].is_own);
     }
 
     #[test]
@@ -191,13 +209,17 @@ mod tests {
         let named = ROWS.iter().filter(|row| row.0.contains(':'));
         named.for_each(|(name, config)| assert_eq!(name_of(&config(1024)), *name));
         assert_eq!(name_of(&SamplerConfig::Uniform {}), "uniform");
-        assert_eq!(name_of(&ROWS[6].1(32)), "rff:features=32,leaf_law=gauss");
+        assert_eq!(
+            name_of(&SamplerConfig::Rff(RffConfig { leaf_law: LeafLaw::Gauss, ..published(32) })),
+            "rff:features=32,leaf_law=gauss"
+        );
     }
 
     #[test]
     fn the_sampler_of_a_run_is_no_second_row_and_a_full_softmax_has_none() {
         let published = typed("task = 'lm'\n[loss.sampler]\nkind = 'rff'\n", &[]).unwrap();
-        assert!(published.len() == ROWS.len() && published[5].is_own);
+        let is_rff = |entry: &Entry| entry.is_own == (entry.name == "rff");
+        assert!(published.len() == ROWS.len() && published.iter().all(is_rff));
         let full = typed("task = 'lm'\n[loss]\nkind = 'full'\n", &[]).unwrap();
         assert!(full.len() == ROWS.len() && full.iter().all(|entry| !entry.is_own && !entry.is_asked));
     }

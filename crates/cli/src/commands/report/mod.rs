@@ -38,7 +38,9 @@ fn loss(loss: &LossConfig, query: &str) -> String {
     let settings = match &loss.sampler {
         SamplerConfig::Rff(rff) => format!(" (D = {}, nu = {})", rff.features, rff.nu),
         SamplerConfig::Quadratic(quadratic) => format!(" (alpha = {})", quadratic.alpha),
-        SamplerConfig::Cluster(cluster) => format!(" (leaves by {})", cluster.grouping.name()),
+        SamplerConfig::Cluster(cluster) => {
+            cluster.grouping.map_or(String::new(), |grouping| format!(" (leaves by {})", grouping.name()))
+        }
         SamplerConfig::Midx(midx) => format!(" (K = {})", midx.codewords),
         SamplerConfig::Unigram(unigram) => format!(" (counts to the power {})", unigram.power),
         SamplerConfig::Uniform {} | SamplerConfig::LogUniform {} | SamplerConfig::Exp {} => String::new(),
