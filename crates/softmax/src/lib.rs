@@ -101,7 +101,10 @@ pub use host_op::{Pullback, host_op, to_vec};
 pub use labels::{Labels, OtherLabels, Reduction};
 pub use loss::Ranked;
 pub use normalize::normalize_rows;
-pub use rf_sampling::{IGNORED, LeafLaw, Points, QuadraticConfig, RffConfig, SamplerConfig, UnigramConfig};
+pub use rf_sampling::{
+    ClusterConfig, Dispersion, FeatureMapKind, Grouping, IGNORED, LeafLaw, MidxConfig, MidxVariant, Points,
+    QuadraticConfig, Quantizer, RffConfig, SamplerConfig, UnigramConfig,
+};
 pub use row_optimizer::RowOptimizer;
 pub use row_table::{RowGradients, RowInit, RowTable};
 pub use state::{NamedTensor, StateData, StateSource};

@@ -4,10 +4,11 @@ use std::fs;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand_distr::{Distribution, StandardNormal};
-use rf_sampling::{Grouping, Purpose, stream};
+use rf_sampling::{Purpose, stream};
 use rf_softmax::{
-    Error, HeadGradients, LeafLaw, NamedTensor, QuadraticConfig, RffConfig, RowOptimizer, SampledSoftmaxLoss,
-    SampledSoftmaxLossConfig, SamplerConfig, SoftmaxOutput, StateData, StateFile, StateSource, to_vec,
+    ClusterConfig, Error, Grouping, HeadGradients, LeafLaw, MidxConfig, NamedTensor, QuadraticConfig, RffConfig,
+    RowOptimizer, SampledSoftmaxLoss, SampledSoftmaxLossConfig, SamplerConfig, SoftmaxOutput, StateData, StateFile,
+    StateSource, to_vec,
 };
 
 const N: usize = 150;
@@ -73,7 +74,15 @@ fn a_loaded_head_draws_and_trains_on_as_the_saved_one_to_the_last_bit() {
         regroup_every: 5,
         ..Default::default()
     });
-    for sampler in [rff(LeafLaw::Features), rff(LeafLaw::Gauss), rff(LeafLaw::Exact), quadratic, similar] {
+    let cluster = |grouping, levels| {
+        let (grouping, levels) = (Some(grouping), Some(levels));
+        let config = ClusterConfig { leaf_size: Some(7), grouping, levels, regroup_every: 5, ..Default::default() };
+        SamplerConfig::Cluster(config)
+    };
+    let (clusters, regrouped) = (cluster(Grouping::Frequency, 2), cluster(Grouping::Similarity, 3));
+    let midx = SamplerConfig::Midx(MidxConfig { codewords: 5, refresh_every: 5, ..Default::default() });
+    let trees = [rff(LeafLaw::Features), rff(LeafLaw::Gauss), rff(LeafLaw::Exact), quadratic, similar];
+    for sampler in trees.into_iter().chain([clusters, regrouped, midx]) {
         for optimizer in
             [RowOptimizer::Sgd, RowOptimizer::Adagrad, RowOptimizer::RowWiseAdagrad, RowOptimizer::LazyAdam]
         {

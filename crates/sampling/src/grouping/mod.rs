@@ -212,7 +212,7 @@ mod tests {
     fn rows_of_one_value_are_grouped_by_id() {
         let leaves =
             arranged(LeafPlan::new(Grouping::Similarity, 7), Classes::new(&[0.0; 50 * D], D).normalized(), &[]);
-        assert_eq!(leaves.order(), [], "the identity");
+        assert!(leaves.order().is_empty(), "the identity");
     }
 
     #[test]
@@ -259,7 +259,7 @@ mod tests {
         let leaves = arranged(plan, classes, &[1, 5, 0, 5, 7, 1]);
         assert_eq!(leaves.order(), [4, 1, 3, 0, 5, 2]);
         assert_eq!((leaves.slots(0), leaves.slots(1)), (0..2, 2..6));
-        assert_eq!(arranged(plan, classes, &[9, 8, 8, 3, 1, 0]).order(), [], "sorted already");
+        assert!(arranged(plan, classes, &[9, 8, 8, 3, 1, 0]).order().is_empty(), "sorted already");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use rf_training::replace_file;
 use super::Outcome;
 use super::labels::{FONT, Frame, RADIUS, arrange};
 use super::row::Row;
+use crate::commands::report::grouped;
 use crate::exit::bad_input;
 
 /// Size of the picture.
@@ -61,7 +62,7 @@ fn draw_on(root: &Area<'_>, outcome: &Outcome<'_>) -> Result<(), Box<dyn std::er
     let title = format!(
         "{}: n = {}, m = {}, {} queries, entropy {:.2} nats",
         outcome.run.display(),
-        outcome.n,
+        grouped(outcome.n as u64),
         outcome.m,
         outcome.queries,
         outcome.entropy
@@ -78,7 +79,7 @@ fn draw_on(root: &Area<'_>, outcome: &Outcome<'_>) -> Result<(), Box<dyn std::er
         .y_desc("KL(p‖q), nats")
         .axis_desc_style(("sans-serif", 18))
         .label_style(("sans-serif", FONT))
-        .light_line_style(WHITE)
+        .light_line_style(RGBColor(244, 244, 244))
         .bold_line_style(RGBColor(225, 225, 225))
         .x_label_formatter(&tick)
         .y_label_formatter(&tick)
