@@ -22,7 +22,7 @@ fn an_unknown_key_is_answered_with_the_allowed_ones() {
     let rig = Rig::new();
     rig.write("bad.toml", TINY.replace("features", "featurs").as_bytes());
     let message = rig.refused("train bad.toml");
-    let wanted = "bad.toml, line 19, loss.sampler.featurs: unknown field `featurs`, expected one of `features`, `nu`";
+    let wanted = "bad.toml, line 19, loss.sampler.featurs: unknown field `featurs`, expected one of `map`, `features`";
     assert!(message.starts_with(wanted), "{message}");
 }
 

@@ -74,8 +74,8 @@ fn the_row_named_rff_is_the_published_setting() {
     assert_eq!((&settings["leaf_law"], &gauss["settings"]["leaf_law"]), (&"features".into(), &"gauss".into()));
     assert_eq!(settings["floor"], 0.003);
     // 1,024 frequencies of 4 components; 4 bytes for each frequency of a sum, of 7 leaves, 2 nodes and the root, and of
-    // phi, with room for 8 classes in every leaf.
-    let wanted = 4 * 4 * 1024 + 4 * 1024 * (7 + 2 + 1) + 4 * 1024 * 7 * 8;
+    // phi of every class.
+    let wanted = 4 * 4 * 1024 + 4 * 1024 * (7 + 2 + 1) + 4 * 1024 * 50;
     assert!((wanted..wanted + 2_000).contains(&rff["bytes"].as_u64().unwrap()), "{rff}");
 }
 
@@ -141,7 +141,7 @@ fn bad_flags_are_refused_before_anything_is_built() {
             "--classes 5: there must be at least 2 classes and at least as many as draws, 6",
         ),
         ("step --samplers rff,foo", "--samplers foo: unknown variant `foo`, expected one of `uniform`, "),
-        ("draws --samplers rff:mu=2", "--samplers rff:mu=2: unknown field `mu`, expected one of `features`, "),
+        ("draws --samplers rff:mu=2", "--samplers rff:mu=2: unknown field `mu`, expected one of `map`, `features`, "),
         ("draws --samplers dense-adam", "--samplers dense-adam: `dense-adam` takes part in `rfs bench step` only"),
         ("draws --memory-gib=-1", "--memory-gib -1: it must be at least 0 and finite"),
     ] {

@@ -130,7 +130,7 @@ mod tests {
             ", seed 1\n",
             "synthetic text: n = 2,025 classes; 3,000 tokens to train on, 200 valid, 100 test\n",
             "2,025 × 200 words, 1 LSTM layer of 200, 2,025 × 200 classes, dropout 0.1\n",
-            "sampled softmax, 100 draws a token by rff (D = 1024, nu = 4), normalized, tau = 11.11",
+            "sampled softmax, 100 draws a token by cluster, normalized, tau = 11.11",
             "Adam and LazyAdam for rows, learning rate 0.001\n",
             "5 steps of 20 × 35 = 700 tokens, 5 an epoch\n",
             "best perplexity of any model 43.2, of a bigram 77.0, of a unigram 767.9\n",

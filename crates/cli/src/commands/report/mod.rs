@@ -142,8 +142,8 @@ mod tests {
     #[test]
     fn draws_are_told_to_be_of_a_query_or_shared() {
         let wanted = "sampled softmax, 100 draws a point by rff (D = 1024, nu = 4), normalized, tau = 11.11";
-        assert!(loss(&loss_of(""), "point").starts_with(wanted));
-        let shared = loss(&loss_of("sharing = 'batch'\ndraws = 2048"), "token");
+        assert!(loss(&loss_of("sampler = { kind = 'rff' }"), "point").starts_with(wanted));
+        let shared = loss(&loss_of("sharing = 'batch'\ndraws = 2048\nsampler = { kind = 'rff' }"), "token");
         let wanted = "sampled softmax, M = 2,048 draws shared by the batch by rff (D = 1024, nu = 4), normalized";
         assert!(shared.starts_with(wanted), "{shared}");
     }

@@ -164,7 +164,7 @@ mod tests {
             &skipped,
             "5,000, 10.0 a point, values as given, every point of length 1\n",
             "5,000 × 64 features, hidden layers of 64, 32, dropout 0, 2,000 × 128 labels, dropout 0 of features\n",
-            "sampled softmax, 100 draws a point by rff (D = 1024, nu = 4), normalized, tau = 11.11",
+            "sampled softmax, 100 draws a point by cluster, normalized, tau = 11.11",
             "; a term for each label of a point\n",
             "Adam and LazyAdam for rows, learning rate 0.001\n",
             "4 steps of 256 points, 4 an epoch\n",
