@@ -700,6 +700,23 @@ fn a_restored_cluster_sampler_is_equal_to_the_last_bit_and_regroups_at_the_same_
 }
 
 #[test]
+fn a_regrouping_over_a_row_that_is_not_finite_changes_nothing() {
+    for table in tables() {
+        let config = ClusterConfig { grouping: Some(Grouping::Similarity), regroup_every: 1, ..Default::default() };
+        let config = ClusterConfig { leaf_size: Some(4), ..config };
+        let mut sampler = cluster(&SamplerConfig::Cluster(config), table.classes());
+        let (query, mut rows) = (query(), table.rows.clone());
+        let before = change(&mut rows, table.width, &[2]);
+        // The row of a class that the step did not touch.
+        rows[9 * table.width] = f32::NAN;
+        let old = (sampler.at(&query, table.classes()).unwrap().ln_probs(N), sampler.order(), sampler.steps());
+        assert_eq!(sampler.refresh(&[2], &before, classes_of(&table, &rows)), Err(Error::NotFinite(9)));
+        let now = (sampler.at(&query, table.classes()).unwrap().ln_probs(N), sampler.order(), sampler.steps());
+        assert_eq!(old, now, "{}", table.name);
+    }
+}
+
+#[test]
 fn a_defensive_mixture_bounds_the_weights() {
     let table = &tables()[0];
     let query: Vec<f32> = query().iter().map(|x| 10.0 * x).collect();

@@ -36,14 +36,15 @@ use shape::Shape;
 /// The cluster sampler, made by [`ClusterConfig::build`].
 ///
 /// With `L` leaves: the draws of a query cost O(L d), one product for a block of queries, and O(d) for each class of the
-/// visited leaves; a refresh O(d) a touched row; memory `L (16 d + 12)` bytes and `12 n`, and `8 n` for the order of
-/// classes where it is not that of the table. With three levels `L` is the groups and the leaves of the visited groups.
+/// visited leaves; a refresh O(d) a touched row; memory `L (16 d + 16)` bytes, `4 n` for norms where rows are normalised,
+/// `4 n` for biases, `8 n` for the order of classes where it is not that of the table, and by similarity `8 n` for their
+/// counts. With three levels the draws cost O(d) for each group and each leaf of the visited groups.
 #[derive(Clone, Debug)]
 pub struct ClusterSampler {
     /// Every default filled in.
     config: ClusterConfig,
     seed: u64,
-    /// Training counts, kept for regrouping; empty if unknown.
+    /// Training counts where leaves change with the rows; else, and if unknown, empty.
     counts: Vec<u64>,
     shape: Shape,
     moments: Moments,
@@ -70,9 +71,9 @@ impl ClusterSampler {
         let dispersion = if classes.is_absolute() { Dispersion::None } else { config.dispersion };
         let mut sampler = Self {
             seed,
-            counts: counts.to_vec(),
+            counts: Vec::new(),
             moments: Moments::zeros(shape.rows(), classes.dim(), dispersion),
-            frequencies: vec![0.0; shape.rows()],
+            frequencies: refresh::frequencies(&shape, counts),
             inverse_norms: if classes.is_normalized() { vec![0.0; n] } else { Vec::new() },
             weights: if classes.has_bias() { vec![0.0; n] } else { Vec::new() },
             classes: n,
@@ -82,6 +83,9 @@ impl ClusterSampler {
             work: Counters::default(),
             config,
         };
+        if sampler.regroups() {
+            sampler.counts = counts.to_vec();
+        }
         sampler.rebuild(classes)?;
         Ok(sampler)
     }

@@ -3,19 +3,14 @@
 use rayon::prelude::*;
 
 use super::ClusterSampler;
+use super::shape::Shape;
 use crate::grouping::Touched;
 use crate::rows::split_rows;
-use crate::{ClassId, Classes, Error, Work};
-
-/// Leaves summed anew in each refresh, in turn, so that the rounding errors of `new - old` never grow for longer than
-/// one round.
-const REBUILT_LEAVES: usize = 2;
+use crate::tree::{LARGEST_BIAS, REBUILT_LEAVES};
+use crate::{ClassId, Classes, Error, Leaves, Work};
 
 /// Leaves that one parallel task brings up to date.
 const LEAVES_A_TASK: usize = 16;
-
-/// Biases count up to this size in the weights, which must stay inside the range of f32 when they are added up.
-const LARGEST_BIAS: f32 = 40.0;
 
 /// The touched rows of a refresh.
 struct Change<'a> {
@@ -37,7 +32,6 @@ impl ClusterSampler {
         let ids: Vec<ClassId> = (0..classes.len() as ClassId).collect();
         let new = self.scales(&ids, classes)?;
         self.exchange(&ids, &new);
-        self.share_frequencies();
         self.sum_all(classes);
         Ok(())
     }
@@ -45,13 +39,15 @@ impl ClusterSampler {
     pub(super) fn refresh_rows(&mut self, ids: &[ClassId], before: &[f32], classes: Classes<'_>) -> Result<(), Error> {
         assert_eq!(classes.len(), self.len(), "the table has another number of classes than the sampler");
         assert!(before.len() >= ids.len() * classes.width(), "one row before the step for each changed class");
+        let every = self.config.regroup_every;
+        if self.regroups() && every > 0 && (self.steps + 1).is_multiple_of(every) {
+            self.regroup(classes)?;
+            self.steps += 1;
+            return Ok(());
+        }
         let new = self.scales(ids, classes)?;
         let old = self.exchange(ids, &new);
         self.steps += 1;
-        let every = self.config.regroup_every;
-        if self.regroups() && every > 0 && self.steps.is_multiple_of(every) {
-            return self.regroup(classes);
-        }
         let touched = self.shape.leaves.touched(ids);
         self.update(&Change { ids, touched, before, classes, old });
         self.next_rebuild = (self.next_rebuild + REBUILT_LEAVES) % self.shape.leaves.leaves();
@@ -61,10 +57,21 @@ impl ClusterSampler {
     /// Groups the classes anew by the rows as they are now, and sums everything. O(n d log n).
     ///
     /// # Errors
-    /// None for a grouping that was built before.
+    /// [`Error::NotFinite`] if a row is not finite; the sampler then keeps its old state.
     pub fn regroup(&mut self, classes: Classes<'_>) -> Result<(), Error> {
-        self.shape.leaves = self.config.plan(self.len()).arrange(classes, &self.counts, self.seed)?;
-        self.rebuild(classes)
+        let leaves = self.config.plan(self.len()).arrange(classes, &self.counts, self.seed)?;
+        self.rebuild_over(leaves, classes)
+    }
+
+    /// Sums everything over other leaves of the same sizes.
+    pub(super) fn rebuild_over(&mut self, leaves: Leaves, classes: Classes<'_>) -> Result<(), Error> {
+        let kept = std::mem::replace(&mut self.shape.leaves, leaves);
+        if let Err(error) = self.rebuild(classes) {
+            self.shape.leaves = kept;
+            return Err(error);
+        }
+        self.frequencies = frequencies(&self.shape, &self.counts);
+        Ok(())
     }
 
     /// Scale and weight of the rows of some classes.
@@ -89,18 +96,6 @@ impl ClusterSampler {
             (put(&mut self.inverse_norms, class, scale), put(&mut self.weights, class, weight))
         };
         ids.iter().zip(new).map(exchange).collect()
-    }
-
-    /// The share of every node in the law of frequencies.
-    fn share_frequencies(&mut self) {
-        let (shape, counts) = (&self.shape, &self.counts);
-        let count = |slot| counts.get(shape.leaves.class_at(slot) as usize).map_or(1, |count| count + 1);
-        let leaf = |leaf| shape.leaves.slots(leaf).map(count).sum::<u64>();
-        let leaves: Vec<u64> = (0..shape.leaves.leaves()).into_par_iter().map(leaf).collect();
-        let total = leaves.iter().sum::<u64>() as f64;
-        let shares: Vec<f32> = leaves.iter().map(|&count| (count as f64 / total) as f32).collect();
-        let groups = (0..shape.groups()).map(|group| shape.children(1, group).map(|leaf| shares[leaf]).sum());
-        self.frequencies = shares.iter().copied().chain(groups).collect();
     }
 
     fn sum_all(&mut self, classes: Classes<'_>) {
@@ -214,4 +209,15 @@ impl ClusterSampler {
         self.moments.operands = operand;
         self.moments.ln_weights[row] = ln_weight;
     }
+}
+
+/// The share of every node in the law of frequencies, `count + 1` over the sum; all classes alike if counts are unknown.
+pub(super) fn frequencies(shape: &Shape, counts: &[u64]) -> Vec<f32> {
+    let count = |slot| counts.get(shape.leaves.class_at(slot) as usize).map_or(1, |count| count + 1);
+    let leaf = |leaf| shape.leaves.slots(leaf).map(count).sum::<u64>();
+    let leaves: Vec<u64> = (0..shape.leaves.leaves()).into_par_iter().map(leaf).collect();
+    let total = leaves.iter().sum::<u64>() as f64;
+    let shares: Vec<f32> = leaves.iter().map(|&count| (count as f64 / total) as f32).collect();
+    let groups = (0..shape.groups()).map(|group| shape.children(1, group).map(|leaf| shares[leaf]).sum());
+    shares.iter().copied().chain(groups).collect()
 }

@@ -51,14 +51,10 @@ impl ClusterSampler {
         {
             return Err(Error::WrongState { wanted, found: sums.len() });
         }
-        let leaves = if order.is_empty() { None } else { Some(self.shape.leaves.clone().with_order(order)?) };
-        let kept = self.shape.leaves.clone();
-        if let Some(leaves) = leaves {
-            self.shape.leaves = leaves;
-        }
-        if let Err(error) = self.rebuild(classes) {
-            self.shape.leaves = kept;
-            return Err(error);
+        if order.is_empty() {
+            self.rebuild(classes)?;
+        } else {
+            self.rebuild_over(self.shape.leaves.clone().with_order(order)?, classes)?;
         }
         self.moments.sums.copy_from_slice(sums);
         (0..self.shape.rows()).for_each(|row| self.derive_row(row));

@@ -36,7 +36,7 @@ pub(crate) use config::prior_weights;
 pub use config::{LeafLaw, RffConfig};
 pub use law::KernelLaw;
 pub use quadratic::QuadraticConfig;
-pub(crate) use refresh::LARGEST_BIAS;
+pub(crate) use refresh::{LARGEST_BIAS, REBUILT_LEAVES};
 
 use std::borrow::Cow;
 use std::ops::Range;

@@ -16,7 +16,7 @@ use crate::{ClassId, Classes, Error, Leaves, Sampler, Work};
 
 /// Leaves summed anew in each refresh, in turn, so that the rounding errors of `new - old` never grow for longer than
 /// one round of the tree.
-const REBUILT_LEAVES: usize = 2;
+pub(crate) const REBUILT_LEAVES: usize = 2;
 
 /// Leaves that one parallel task sums: with a touched row in each, before and after, a full block of the feature map.
 const LEAVES_A_TASK: usize = 32;
