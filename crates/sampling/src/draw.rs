@@ -154,6 +154,9 @@ pub fn draw_batch<'e, S: Sampler>(
     Ok(draws)
 }
 
+/// Points of a shared law that one parallel task follows.
+const POINTS_A_TASK: usize = 256;
+
 /// Place of the random numbers of a batch that shares its draws. No query has it.
 const BATCH_PLACE: u64 = u64::MAX;
 
@@ -171,9 +174,30 @@ pub fn draw_shared<'a, S: Sampler>(
 ) -> Result<(Vec<Draw>, S::Law<'a>), Error> {
     let law = sampler.shared_law(request.queries, classes)?;
     let mut rng = stream(request.seed, Purpose::Draws, request.step, BATCH_PLACE);
-    let mut draws = Vec::new();
-    law.draw_at(&request.points.choose(request.draws, &mut rng), &[], &mut draws)?;
-    Ok((draws, law))
+    let points = request.points.choose(request.draws, &mut rng);
+    let drawn: Result<Vec<Vec<Draw>>, Error> = points
+        .par_chunks(POINTS_A_TASK)
+        .map(|points| {
+            let mut draws = Vec::with_capacity(points.len());
+            law.draw_at(points, &[], &mut draws).map(|()| draws)
+        })
+        .collect();
+    Ok((join(drawn?), law))
+}
+
+/// Draws at consecutive stretches of points, as one: where two stretches part the points of a class, its counts are added.
+fn join(stretches: Vec<Vec<Draw>>) -> Vec<Draw> {
+    let mut joined: Vec<Draw> = Vec::with_capacity(stretches.iter().map(Vec::len).sum());
+    for mut draws in stretches {
+        match (joined.last_mut(), draws.first()) {
+            (Some(last), Some(first)) if last.class == first.class => {
+                last.count += first.count;
+                joined.extend(draws.drain(1..));
+            }
+            _ => joined.append(&mut draws),
+        }
+    }
+    joined
 }
 
 /// `ln q(class | h)` of the classes that `asked` names for each query of a batch, one query after the other, in parallel

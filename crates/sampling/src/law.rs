@@ -109,7 +109,7 @@ pub trait Sampler: Send + Sync {
 }
 
 /// One law `q(· | h)`: draws classes and knows the probability of each.
-pub trait Law: Distribution<ClassId> {
+pub trait Law: Distribution<ClassId> + Sync {
     /// `ln q(class | h)`, in nats; `-inf` for a class that is never drawn.
     fn ln_prob(&self, class: ClassId) -> f32;
 
