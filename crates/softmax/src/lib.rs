@@ -109,3 +109,8 @@ pub use row_optimizer::RowOptimizer;
 pub use row_table::{RowGradients, RowInit, RowTable};
 pub use state::{NamedTensor, StateData, StateSource};
 pub use unique::Unique;
+
+/// The book's page for burn users: its blocks are run with the other examples.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/src/burn.md")]
+mod book {}
