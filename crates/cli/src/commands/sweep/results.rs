@@ -183,10 +183,9 @@ impl Results {
     }
 }
 
-/// Digits behind the point, four in all where the number is above one hundredth.
+/// Digits behind the point that tell a figure well: from one, of hundreds, to four, below one.
 pub fn digits(value: f64) -> usize {
     match value.abs() {
-        value if value >= 1000.0 => 0,
         value if value >= 100.0 => 1,
         value if value >= 10.0 => 2,
         value if value >= 1.0 => 3,
@@ -248,9 +247,9 @@ mod tests {
     }
 
     #[test]
-    fn numbers_have_four_digits() {
+    fn numbers_have_four_digits_or_one_behind_the_point() {
         let texts = [1234.56, 182.61, 93.126, 1.5, 0.17899].map(|value| format!("{value:.*}", digits(value)));
-        assert_eq!(texts, ["1235", "182.6", "93.13", "1.500", "0.1790"]);
+        assert_eq!(texts, ["1234.6", "182.6", "93.13", "1.500", "0.1790"]);
     }
 
     #[test]
