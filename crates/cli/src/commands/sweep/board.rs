@@ -53,9 +53,10 @@ impl Board {
         Self { bar, runs, ended, before: ended as f64, running, began, drawn: None }
     }
 
-    /// Tells the outcome of a run.
-    pub fn ended(&mut self, run: &Run, outcome: &Outcome) {
+    /// Tells the outcome of a run, a part of which was done `before` its process began.
+    pub fn ended(&mut self, run: &Run, outcome: &Outcome, before: f64) {
         self.ended += 1;
+        self.before += before;
         let told = match outcome {
             Outcome::Done(summary) => scores(summary),
             Outcome::Failed(reason) => format!("failed: {reason}"),

@@ -56,8 +56,8 @@ impl<'a> Pool<'a> {
                 self.stop(board);
             }
             for index in 0..self.slots.len() {
-                if let Some((run, outcome)) = self.ended(index) {
-                    board.ended(&self.sweep.runs[run], &outcome);
+                if let Some((run, outcome, before)) = self.ended(index) {
+                    board.ended(&self.sweep.runs[run], &outcome, before);
                     self.outcomes[run] = outcome;
                     finished(self.outcomes);
                 }
@@ -81,8 +81,8 @@ impl<'a> Pool<'a> {
         self.stopping = true;
     }
 
-    /// The run of a slot and its outcome, if it has ended.
-    fn ended(&mut self, slot: usize) -> Option<(usize, Outcome)> {
+    /// The run of a slot, its outcome, and the share of it that was done before, if it has ended.
+    fn ended(&mut self, slot: usize) -> Option<(usize, Outcome, f64)> {
         let (run, job) = self.slots[slot].job.as_mut()?;
         let outcome = match job.poll() {
             Ok(None) => return None,
@@ -91,9 +91,9 @@ impl<'a> Pool<'a> {
             Ok(Some(status)) => Outcome::Failed(job.reason(status)),
             Err(error) => Outcome::Failed(format!("its process is lost: {error}")),
         };
-        let run = *run;
+        let (run, before) = (*run, job.progress().map_or(0.0, |(_, before)| before));
         self.slots[slot].job = None;
-        Some((run, outcome))
+        Some((run, outcome, before))
     }
 
     /// Starts the next run in a slot that is free.
@@ -106,7 +106,7 @@ impl<'a> Pool<'a> {
                 Ok(job) => slot.job = Some((index, job)),
                 Err(error) => {
                     self.outcomes[index] = Outcome::Failed(format!("{error:#}"));
-                    board.ended(run, &self.outcomes[index]);
+                    board.ended(run, &self.outcomes[index], 0.0);
                 }
             }
         }
