@@ -1,6 +1,6 @@
 //! A sweep: one experiment under many settings, each for several seeds.
 //!
-//! A file ([`file`]) becomes a list of runs here, every plan resolved and checked before any of them begins. A run is its
+//! A file ([`mod@file`]) becomes a list of runs here, every plan resolved and checked before any of them begins. A run is its
 //! experiment file under overrides, as `rfs train` takes them: those of `[set]`, of its case, of its point of the grid,
 //! of the command line and of its seed, the later ones winning.
 
