@@ -3,10 +3,12 @@
 mod bench;
 mod data;
 mod diagnose;
+mod sweep;
 
 pub use bench::{Bench, BenchArgs};
 pub use data::{DataCommand, FetchArgs, ListArgs, StatsArgs};
 pub use diagnose::{DiagnoseArgs, Sweep};
+pub use sweep::SweepArgs;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -33,6 +35,8 @@ pub enum Command {
     Eval(EvalArgs),
     /// Rank the labels of new points by a trained model.
     Predict(PredictArgs),
+    /// Train every run of a sweep, and compare them: settings by means and standard errors over seeds.
+    Sweep(SweepArgs),
     /// Write a trained model to a safetensors file that other programs read.
     Export(ExportArgs),
     /// Measure every sampler on a trained model: distance from the softmax, errors of the gradient, time and memory.

@@ -1,11 +1,21 @@
 //! Ctrl-C and other signals.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 use rf_training::Stop;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+
+/// A flag that every Ctrl-C (or `SIGTERM`) raises, for who answers each of them.
+pub fn raised_by_signals() -> anyhow::Result<Arc<AtomicBool>> {
+    let raised = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        flag::register(signal, raised.clone()).context("cannot listen to signals")?;
+    }
+    Ok(raised)
+}
 
 /// A request that the first Ctrl-C (or `SIGTERM`) makes; a second one ends the process at once, with exit code 1.
 ///

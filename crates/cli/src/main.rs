@@ -15,6 +15,7 @@ mod meter;
 mod plan;
 mod resume;
 mod runs;
+mod sweep;
 mod task;
 
 use std::process::ExitCode;
@@ -61,6 +62,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
             let (plan, folder) = runs::open_for_reading(&args.run)?;
             commands::export::run(&plan, &folder, &device, args)
         }
+        Command::Sweep(args) => commands::sweep::run(args),
         Command::Diagnose(args) => device::on_threads(args.threads, || {
             let device = device::choose(DeviceChoice::default())?;
             let (plan, folder) = runs::open_for_reading(&args.run)?;

@@ -25,11 +25,16 @@ pub fn way_on(error: &Error, folder: &RunFolder) -> String {
 
 /// The command that was typed, with `--resume`.
 fn command(typed: impl Iterator<Item = String>) -> String {
-    let mut words: Vec<_> = typed.map(|word| quoted(&word)).collect();
+    let mut words: Vec<_> = typed.collect();
     if !words.iter().any(|word| word == "--resume") {
         words.push("--resume".into());
     }
-    words.join(" ")
+    line(words)
+}
+
+/// A command as a shell reads it.
+pub fn line(words: impl IntoIterator<Item = String>) -> String {
+    words.into_iter().map(|word| quoted(&word)).collect::<Vec<_>>().join(" ")
 }
 
 /// A word as a shell reads it.

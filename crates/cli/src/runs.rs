@@ -53,8 +53,14 @@ fn latest_is_best(folder: &RunFolder) -> bool {
 }
 
 /// `runs/ptb` for `configs/lm/ptb.toml`.
-fn default_folder(config: &Path) -> PathBuf {
+pub fn default_folder(config: &Path) -> PathBuf {
     Path::new("runs").join(config.file_stem().unwrap_or(config.as_os_str()))
+}
+
+/// The error about a folder whose run has another plan, `differences` being in the way.
+pub fn another_plan(folder: &RunFolder, differences: &[String]) -> anyhow::Error {
+    let (path, differences) = (folder.path().display(), differences.join("; "));
+    bad_input(format!("{path} holds a run with another plan, which cannot be resumed with this one: {differences}"))
 }
 
 /// Refuses a plan that does not continue the `saved` one, and tells what it changes if it does.
@@ -62,9 +68,7 @@ fn compare_plans(plan: &AnyPlan, saved: &AnyPlan, folder: &RunFolder) -> anyhow:
     let Differences { allowed, refused } = plan.differences(saved)?;
     let path = folder.path().display();
     if !refused.is_empty() {
-        let refused = refused.join("; ");
-        let message = format!("{path} holds a run with another plan, which cannot be resumed with this one: {refused}");
-        return Err(bad_input(message));
+        return Err(another_plan(folder, &refused));
     }
     if !allowed.is_empty() {
         eprintln!("changed for the rest of the run in {path}: {}", allowed.join("; "));

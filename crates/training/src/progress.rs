@@ -93,6 +93,18 @@ impl Progress {
         }
     }
 
+    /// Steps done, and those of the whole run, of a line that a [`report`](Self::report) without a terminal wrote; `None` for
+    /// any other line.
+    ///
+    /// ```
+    /// let line = "epoch 1/3  step 200/1328  sampled loss 5.912  2,143 rows/step  4,850 tokens/s  0:03:12 left";
+    /// assert_eq!(rf_training::Progress::steps_of(line), Some((200, 1328)));
+    /// ```
+    pub fn steps_of(line: &str) -> Option<(u64, u64)> {
+        let (done, steps) = line.split("  ").find_map(|part| part.strip_prefix("step "))?.split_once('/')?;
+        Some((done.parse().ok()?, steps.parse().ok()?))
+    }
+
     fn begin_interval(&mut self) {
         self.interval = Instant::now();
         self.interval_examples = 0;
@@ -167,6 +179,15 @@ mod tests {
         let config = ProgressConfig { epochs: None, ..config() };
         let text = line(&config, 2, 7, (1.0, 40.0), 0.4, Duration::ZERO);
         assert_eq!(text, "epoch 2  step 7/1328  sampled loss 1.000  40 rows/step  0 tokens/s  0:00:00 left");
+    }
+
+    #[test]
+    fn the_steps_of_a_line_are_read_back() {
+        for epochs in [Some(3), None] {
+            let text = line(&ProgressConfig { epochs, ..config() }, 1, 200, (5.9, 1.0), 2.0, Duration::ZERO);
+            assert_eq!(Progress::steps_of(&text), Some((200, 1328)));
+        }
+        assert_eq!(Progress::steps_of("epoch 1, step 200: valid perplexity 93.1 after 3 s"), None);
     }
 
     #[test]

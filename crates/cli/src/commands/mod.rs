@@ -10,6 +10,7 @@ mod host;
 mod names;
 pub mod predict;
 pub mod report;
+pub mod sweep;
 pub mod train;
 mod trained;
 

@@ -18,7 +18,7 @@ use toml::{Table, Value};
 
 pub use change::Override;
 pub use places::Places;
-use places::line_of;
+pub use places::line_of;
 
 use crate::exit::bad_input;
 use crate::task::Task;

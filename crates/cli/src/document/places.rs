@@ -83,6 +83,6 @@ impl Places {
 }
 
 /// Line of the byte `position`, counted from 1.
-pub(super) fn line_of(text: &str, position: usize) -> usize {
+pub fn line_of(text: &str, position: usize) -> usize {
     1 + text.bytes().take(position).filter(|&byte| byte == b'\n').count()
 }

@@ -125,6 +125,14 @@ impl AnyPlan {
         })
     }
 
+    /// Seed of all random numbers.
+    pub fn seed(&self) -> u64 {
+        match self {
+            Self::Lm(plan) => plan.seed,
+            Self::Xmc(plan) => plan.seed,
+        }
+    }
+
     /// Section `[loss]`.
     pub fn loss(&self) -> &LossConfig {
         match self {
@@ -251,7 +259,9 @@ mod tests {
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
-                if path.is_dir() {
+                if path.ends_with("sweeps") {
+                    // No experiments; crate::sweep has a test of them.
+                } else if path.is_dir() {
                     folders.push(path);
                 } else if path.extension().is_some_and(|extension| extension == "toml") {
                     AnyPlan::of_file(&path, &[]).unwrap();

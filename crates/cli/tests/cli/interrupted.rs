@@ -65,7 +65,8 @@ fn begun(rig: &Rig, run: &str, arguments: &str, event: &str) -> Child {
     child
 }
 
-fn send(child: &Child, signal: &str) {
+/// Sends a signal to a program that still runs.
+pub fn send(child: &Child, signal: &str) {
     let sent = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
     assert!(sent.success(), "the run was over before the signal");
 }

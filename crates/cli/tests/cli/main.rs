@@ -14,4 +14,5 @@ mod outcome;
 mod predict;
 mod repeatable;
 mod rig;
+mod sweep;
 mod xmc;

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Codewords K of MIDX on Penn Treebank: configs/sweeps/ptb-codewords.toml.
+#
+# Needs ptb/ptb.{train,valid,test}.txt (`rfs data fetch ptb`) under RFS_DATA or datasets/.
+# Two runs at a time, one core each; a sweep that was interrupted goes on.
+# Two cores: about 17 minutes by the speeds in README.md.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+cargo build --release
+cargo run --release --quiet -- sweep configs/sweeps/ptb-codewords.toml --jobs 2
