@@ -9,7 +9,7 @@ pub mod export;
 mod host;
 mod names;
 pub mod predict;
-pub mod report;
+pub mod told;
 pub mod train;
 mod trained;
 

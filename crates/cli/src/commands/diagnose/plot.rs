@@ -10,7 +10,7 @@ use rf_training::replace_file;
 use super::Outcome;
 use super::labels::{FONT, Frame, RADIUS, arrange};
 use super::row::Row;
-use crate::commands::report::grouped;
+use crate::commands::told::grouped;
 use crate::exit::bad_input;
 
 /// Size of the picture.
