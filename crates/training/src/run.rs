@@ -10,7 +10,7 @@ use rf_softmax::{LossConfig, LossKind};
 
 use self::position::Position;
 use crate::{
-    Checkpoint, Error, Event, Journal, Length, OptimizerConfig, Progress, ProgressConfig, RunFolder, Stop, Summary,
+    Checkpoint, Departure, Error, Event, Journal, Length, OptimizerConfig, Progress, ProgressConfig, RunFolder, Stop, Summary,
     Task, TaskError, TaskFacts, TrainConfig, When,
 };
 
@@ -108,8 +108,9 @@ impl<'a, T: Task> Run<'a, T> {
             unsaved: false,
             stop,
         };
-        let at = run.when();
-        run.journal.append(&if resume { Event::Resume(at) } else { Event::Start(at) })?;
+        let (at, steps_per_epoch) = (run.when(), Some(run.facts.steps_per_epoch));
+        let departure = Departure { at, steps: Some(steps), steps_per_epoch };
+        run.journal.append(&if resume { Event::Resume(departure) } else { Event::Start(departure) })?;
         run.progress.note(&format!("{} parameters", run.facts.parameters));
         Ok(run)
     }

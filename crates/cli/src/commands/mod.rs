@@ -8,6 +8,7 @@ pub mod eval;
 pub mod export;
 mod host;
 mod names;
+mod plots;
 pub mod predict;
 pub mod told;
 pub mod train;

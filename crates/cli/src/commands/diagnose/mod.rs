@@ -6,7 +6,6 @@
 //! measure, [`table`] and [`plot`] show.
 
 mod entry;
-mod labels;
 mod plot;
 mod progress;
 mod row;
