@@ -261,7 +261,10 @@ mod tests {
         written(&path, &events);
         assert_eq!(Journal::read(&path).unwrap(), events);
         let text = fs::read_to_string(&path).unwrap();
-        assert!(text.starts_with(r#"{"event":"start","step":0,"epoch":1,"seconds":0.0,"steps":9,"steps_per_epoch":5}"#), "{text}");
+        assert!(
+            text.starts_with(r#"{"event":"start","step":0,"epoch":1,"seconds":0.0,"steps":9,"steps_per_epoch":5}"#),
+            "{text}"
+        );
     }
 
     #[test]

@@ -10,8 +10,8 @@ use rf_softmax::{LossConfig, LossKind};
 
 use self::position::Position;
 use crate::{
-    Checkpoint, Departure, Error, Event, Journal, Length, OptimizerConfig, Progress, ProgressConfig, RunFolder, Stop, Summary,
-    Task, TaskError, TaskFacts, TrainConfig, When,
+    Checkpoint, Departure, Error, Event, Journal, Length, OptimizerConfig, Progress, ProgressConfig, RunFolder, Stop,
+    Summary, Task, TaskError, TaskFacts, TrainConfig, When,
 };
 
 /// The settings that steer the loop, whatever the task.

@@ -10,6 +10,7 @@ mod host;
 mod names;
 mod plots;
 pub mod predict;
+pub mod report;
 pub mod told;
 pub mod train;
 mod trained;

@@ -99,7 +99,11 @@ impl Curves {
         self.draw_legend(&Canvas { area: &below, ..*canvas })
     }
 
-    fn plot<B: DrawingBackend<ErrorType: 'static>>(&self, canvas: &Canvas<'_, B>, area: &DrawingArea<B, Shift>) -> Drawn {
+    fn plot<B: DrawingBackend<ErrorType: 'static>>(
+        &self,
+        canvas: &Canvas<'_, B>,
+        area: &DrawingArea<B, Shift>,
+    ) -> Drawn {
         let palette = canvas.palette;
         let (x, y) = self.axes();
         let mut chart = ChartBuilder::on(area)

@@ -149,7 +149,10 @@ mod tests {
         let labels: Vec<String> = scatter.marks.iter().map(|mark| scatter.label(mark)).collect();
         assert_eq!(labels, ["at 0, the run's own (KL below 0.001)", "at 0.2", "at 5", "at inf (KL is infinite)"]);
         let svg = super::super::Picture::Scatter(scatter).svg().unwrap();
-        assert!(labels.iter().all(|label| svg.contains(&label.replace('\'', "&apos;")) || svg.contains(label)), "{svg}");
+        assert!(
+            labels.iter().all(|label| svg.contains(&label.replace('\'', "&apos;")) || svg.contains(label)),
+            "{svg}"
+        );
     }
 
     #[test]
