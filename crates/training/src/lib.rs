@@ -3,7 +3,7 @@
 //! [`run`] is the principal function. It trains a [`Task`], which supplies one step, an evaluation and a state to save;
 //! when to report, validate, store, stop and go back to the best model is the loop's affair.
 //!
-//! A run lives in a [`RunFolder`]. Its history is a [`Journal`], its latest state a [`Checkpoint`], its outcome a
+//! A run lives in a [`RunFolder`]. Its history is a [`Journal`], which an [`EventFile`] tells TensorBoard, its latest state a [`Checkpoint`], its outcome a
 //! [`Summary`]. [`Progress`] tells the person who waits, [`Stop`] lets them end the run, and [`ScheduleConfig`] moves the
 //! learning rate by step and [`History`] of validations. The settings are [`OptimizerConfig`] and [`TrainConfig`].
 //!
@@ -49,6 +49,7 @@ mod schedule;
 mod stop;
 mod summary;
 mod task;
+mod tensorboard;
 mod train_config;
 
 pub use checkpoint::{Checkpoint, CheckpointWriter};
@@ -65,4 +66,5 @@ pub use schedule::{Cosine, Moment, Plateau, ScheduleConfig, StepDecay};
 pub use stop::Stop;
 pub use summary::{Score, Summary, peak_memory_bytes};
 pub use task::{Better, Evaluated, Split, StepOutcome, Task, TaskError, TaskFacts, check_finite};
+pub use tensorboard::EventFile;
 pub use train_config::{Length, TrainConfig};

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bench;
+mod browser;
 mod data;
 mod diagnose;
 mod diverged;
@@ -13,5 +14,7 @@ mod interrupted;
 mod outcome;
 mod predict;
 mod repeatable;
+mod report;
 mod rig;
+mod tensorboard;
 mod xmc;

@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(ticks(&Axis::even([0.2, 0.4].into_iter()), 6), ["0.2", "0.25", "0.3", "0.35", "0.4"]);
         assert_eq!(ticks(&Axis::logarithmic([90.0, 900.0].into_iter()), 5), ["100", "200", "500", "1,000"]);
         assert_eq!(ticks(&Axis::logarithmic([0.01, 30.0].into_iter()), 5), ["0.01", "0.1", "1", "10"]);
-        assert_eq!(ticks(&Axis::logarithmic([150.0, 190.0].into_iter()), 5), ["150", "160", "170", "180", "190"]);
+        assert_eq!(ticks(&Axis::logarithmic([150.0, 190.0].into_iter()), 6), ["150", "160", "170", "180", "190"]);
         assert_eq!(ticks(&Axis::even([-1.0, 1.0].into_iter()), 5), ["-1", "-0.5", "0", "0.5", "1"]);
     }
 }
