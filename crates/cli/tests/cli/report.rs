@@ -60,7 +60,7 @@ fn plots_are_written_as_files_and_a_diagnosis_may_be_given_by_hand() {
     assert_eq!(std::fs::read_to_string(rig.folder("r").diagnosis()).unwrap(), told.trim_end());
     std::fs::rename(rig.folder("r").diagnosis(), rig.path("d.json")).unwrap();
     let printed = rig.done("report r --out page.html --png plots --diagnose d.json");
-    assert!(printed.starts_with("1 runs, 4 plots: page.html\n"), "{printed}");
+    assert!(printed.starts_with("1 run, 4 plots: page.html\n"), "{printed}");
     let wanted = [
         "1-generated-data-perplexity-by-epoch.png",
         "1-generated-data-perplexity-by-step.png",

@@ -48,6 +48,7 @@ impl Axis {
     }
 
     /// Whether equal distances are equal ratios.
+    #[cfg(test)]
     pub fn is_logarithmic(&self) -> bool {
         self.logarithmic
     }

@@ -108,8 +108,10 @@ impl Curves {
         let (x, y) = self.axes();
         let mut chart = ChartBuilder::on(area)
             .margin_top(canvas.steps(38))
+            .margin_left(canvas.steps(MARGIN / 2))
             .margin_right(canvas.steps(MARGIN))
-            .x_label_area_size(canvas.steps(46))
+            .margin_bottom(canvas.steps(MARGIN / 2))
+            .x_label_area_size(canvas.steps(42))
             .y_label_area_size(canvas.steps(66))
             .build_cartesian_2d(x, y)?;
         chart

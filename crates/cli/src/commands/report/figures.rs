@@ -81,7 +81,7 @@ pub fn scores(task: Task, metric: &str, series: &[Series<'_>]) -> Table {
 pub fn costs(task: Task, series: &[Series<'_>]) -> Table {
     let unit = if task == Task::Xmc { "points" } else { "tokens" };
     let columns = vec![
-        Column::new("training, s", Better::Lower, 1, |run| {
+        Column::new("training, s", Better::Neither, 1, |run| {
             Some(outcome(run, |summary| summary.train_seconds).unwrap_or(run.seconds))
         }),
         Column::new(&format!("{unit} a second"), Better::Higher, 0, |run| {

@@ -44,8 +44,14 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
     let page = Page::new(args.title.as_deref(), &records, &sections, &diagnoses);
     let text = page.html()?;
     replace_file(&args.out, |file| file.write_all(text.as_bytes()))?;
-    println!("{} runs, {} plots: {}", records.len(), page.plots().count(), args.out.display());
+    let (runs, plots) = (counted(records.len(), "run"), counted(page.plots().count(), "plot"));
+    println!("{runs}, {plots}: {}", args.out.display());
     args.png.as_deref().map_or(Ok(()), |folder| write_pictures(&page, folder))
+}
+
+/// `1 run`, `2 runs`.
+fn counted(count: usize, word: &str) -> String {
+    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
 }
 
 /// Refuses a page that could not be written, before anything is read.

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use super::Plot;
 use super::quality::Diagnosis;
 use super::record::Record;
 use super::section::Section;
+use super::{Plot, counted};
 use crate::commands::plots::{DARK, LIGHT, escaped};
 
 const STYLE: &str = include_str!("page.css");
@@ -150,10 +150,6 @@ fn part(index: usize) -> String {
 
 fn link(id: &str, text: &str) -> String {
     format!("<a href=\"#{id}\">{}</a>", escaped(text))
-}
-
-fn counted(count: usize, word: &str) -> String {
-    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
 }
 
 #[cfg(test)]

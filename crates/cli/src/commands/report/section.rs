@@ -84,15 +84,17 @@ fn kind(task: Task) -> &'static str {
     }
 }
 
-/// The training data in a word: the name of its file or folder.
+/// The training data in a word: the name of its file or folder, and of the folder above.
 fn data(record: &Record) -> String {
     let train = ["data.train", "data.train.features"].into_iter().find_map(|key| record.settings.get(key));
     let first = match train {
         Some(Value::Array(paths)) => paths.first(),
         other => other,
     };
-    let path = first.and_then(Value::as_str).map(Path::new);
-    path.and_then(Path::file_name).map_or("generated data".into(), |name| name.to_string_lossy().into_owned())
+    let Some(path) = first.and_then(Value::as_str).map(Path::new) else { return "generated data".into() };
+    let above = path.parent().and_then(Path::file_name).map(Path::new);
+    let name = path.file_name().map_or(path, Path::new);
+    above.map_or_else(|| name.to_owned(), |above| above.join(name)).display().to_string()
 }
 
 /// A text as a part of a file's name.
@@ -114,10 +116,11 @@ mod tests {
         let runs = [on("/data/ptb.txt"), read("task = 'xmc'\n", &[]), on("/data/news"), on("/data/ptb.txt")];
         let sections = Section::all(&runs);
         let titles: Vec<&str> = sections.iter().map(|section| section.title.as_str()).collect();
-        let wanted = ["Language models, ptb.txt", "Extreme classification, generated data", "Language models, news"];
+        let wanted =
+            ["Language models, data/ptb.txt", "Extreme classification, generated data", "Language models, data/news"];
         assert_eq!(titles, wanted);
         assert_eq!(sections.iter().map(|section| section.scores.rows.len()).collect::<Vec<_>>(), [2, 1, 1]);
-        assert_eq!(sections[0].plots[0].name, "1-ptb.txt-perplexity-by-step");
+        assert_eq!(sections[0].plots[0].name, "1-data-ptb.txt-perplexity-by-step");
         assert_eq!(sections[1].scores.head[2], "valid P@1");
     }
 
