@@ -213,7 +213,7 @@ impl Line {
         (x, y): (i32, i32),
     ) -> Drawn {
         let colour = canvas.palette.lines[self.colour % LINES];
-        let reach = canvas.steps(7) / 2;
+        let reach = canvas.steps(6) / 2;
         let corners: Vec<(i32, i32)> = match self.colour / LINES % 3 {
             0 => Vec::new(),
             1 => vec![(x - reach, y - reach), (x + reach, y - reach), (x + reach, y + reach), (x - reach, y + reach)],

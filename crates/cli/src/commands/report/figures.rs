@@ -49,6 +49,8 @@ impl<'a> Column<'a> {
             let number = self.number(*mean);
             // What looks the same is the same.
             let is_best = series.is_finished() && best.as_ref() == Some(&number);
+            // Runs of equal length have no error of it.
+            let error = error.filter(|error| *error > 0.0);
             let error = error.map_or(String::new(), |error| format!(" ± {}", self.number(error)));
             Cell { text: format!("{number}{error}"), is_best }
         };
@@ -207,6 +209,7 @@ mod tests {
         let (one, two) = (finished("a1", &plan(1, ""), &[80.0]), finished("a2", &plan(2, ""), &[90.0]));
         let table = scores(Task::Lm, "perplexity", &Series::all(&[&one, &two]));
         assert_eq!(columns(&table, "valid perplexity"), marked(&[("85.00 ± 5.00", false)]));
+        assert_eq!(columns(&table, "steps"), marked(&[("100", false)]));
     }
 
     #[test]
