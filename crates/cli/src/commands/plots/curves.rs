@@ -8,7 +8,7 @@ use super::paint::LINES;
 use super::{Canvas, Drawn, Font, WORDS, shortened};
 
 /// Width and height in units, legend apart.
-const SIZE: (i32, i32) = (480, 330);
+const SIZE: (i32, i32) = (440, 310);
 
 /// Height of a line of the legend, and room around it.
 const ENTRY: i32 = 21;

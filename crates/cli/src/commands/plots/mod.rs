@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn an_inline_picture_has_the_colours_of_the_page_and_no_other() {
         let svg = Picture::Curves(curves()).inline().unwrap();
-        assert!(svg.starts_with("<svg viewBox=\"0 0 960 "), "{}", &svg[..80]);
+        assert!(svg.starts_with("<svg viewBox=\"0 0 880 "), "{}", &svg[..80]);
         assert!(svg.contains("aria-label=\"Perplexity by &lt;step&gt;\"") && svg.contains("rff &amp; co"), "{svg}");
         for variable in ["--ink", "--muted", "--grid", "--line-0", "--line-1"] {
             assert!(svg.contains(&format!("\"var({variable})\"")), "{variable}");

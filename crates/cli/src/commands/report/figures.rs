@@ -50,8 +50,8 @@ impl<'a> Column<'a> {
             // What looks the same is the same.
             let is_best = series.is_finished() && best.as_ref() == Some(&number);
             // Runs of equal length have no error of it.
-            let error = error.filter(|error| *error > 0.0);
-            let error = error.map_or(String::new(), |error| format!(" ± {}", self.number(error)));
+            let error = error.map(|error| self.number(error)).filter(|error| *error != self.number(0.0));
+            let error = error.map_or(String::new(), |error| format!(" ± {error}"));
             Cell { text: format!("{number}{error}"), is_best }
         };
         figures.iter().zip(series).map(cell).collect()

@@ -9,7 +9,9 @@ use super::table::{Cell, Row, Table};
 
 /// A row for each series and a column for each setting in which they differ, with the seeds in the last.
 pub fn differing(series: &[Series<'_>]) -> Table {
-    let keys: Vec<&str> = keys(series).into_iter().filter(|key| !is_common(series, key)).collect();
+    let mut keys: Vec<&str> = keys(series).into_iter().filter(|key| !is_common(series, key)).collect();
+    // What the others are settings of.
+    keys.sort_by_key(|key| !key.ends_with(".kind"));
     let row = |series: &Series<'_>| {
         let seeds: Vec<String> = series.runs.iter().map(|run| run.seed.to_string()).collect();
         let cells =
@@ -70,10 +72,10 @@ mod tests {
         ];
         let series = Series::all(&runs.iter().collect::<Vec<_>>());
         let table = differing(&series);
-        assert_eq!(table.head, ["run", "loss.draws", "loss.kind", "loss.sampler.kind", "seed"]);
+        assert_eq!(table.head, ["run", "loss.kind", "loss.sampler.kind", "loss.draws", "seed"]);
         let cells: Vec<Vec<&str>> =
             table.rows.iter().map(|row| row.cells.iter().map(|cell| cell.text.as_str()).collect()).collect();
-        assert_eq!(cells, [["5", "–", "rff", "1, 2"], ["–", "full", "–", "1"]]);
+        assert_eq!(cells, [["–", "rff", "5", "1, 2"], ["full", "–", "–", "1"]]);
         let common = common(&series);
         let rows: Vec<_> = common.rows.iter().map(|row| (row.name.as_str(), row.cells[0].text.as_str())).collect();
         assert_eq!(rows, [("loss.tau", "2.0"), ("task", "lm")]);
