@@ -19,13 +19,16 @@ enum Better {
     Neither,
 }
 
+/// A figure of a run, where it has it.
+type Of<'a> = Box<dyn Fn(&Record) -> Option<f64> + 'a>;
+
 /// A column.
 struct Column<'a> {
     title: String,
     better: Better,
     /// Digits behind the point.
     digits: usize,
-    of: Box<dyn Fn(&Record) -> Option<f64> + 'a>,
+    of: Of<'a>,
 }
 
 impl<'a> Column<'a> {

@@ -223,7 +223,7 @@ pub mod tests {
     #[test]
     fn epochs_of_an_older_journal_are_found_where_one_ended() {
         let start = Event::Start(Departure::at(at(0)));
-        let of = |events: &[Event]| steps_per_epoch(&[&[start.clone()], events].concat(), None);
+        let of = |events: &[Event]| steps_per_epoch(&[std::slice::from_ref(&start), events].concat(), None);
         assert_eq!(of(&[validation(100, 1.0), validation(150, 1.0), validation(200, 1.0)]), Some(100.0));
         assert_eq!(of(&[validation(50, 1.0)]), None);
     }
