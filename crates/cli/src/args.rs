@@ -3,11 +3,13 @@
 mod bench;
 mod data;
 mod diagnose;
+mod report;
 mod sweep;
 
 pub use bench::{Bench, BenchArgs};
 pub use data::{DataCommand, FetchArgs, ListArgs, StatsArgs};
 pub use diagnose::{DiagnoseArgs, Sweep};
+pub use report::ReportArgs;
 pub use sweep::SweepArgs;
 
 use std::num::NonZeroUsize;
@@ -41,6 +43,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Measure every sampler on a trained model: distance from the softmax, errors of the gradient, time and memory.
     Diagnose(DiagnoseArgs),
+    /// Show runs side by side on one page: curves, figures, settings, sampler quality, costs.
+    Report(ReportArgs),
     /// Time the draws of samplers or whole training steps on random classes, beside the rates of this machine.
     Bench(BenchArgs),
     /// List, fetch and measure data sets.
@@ -73,6 +77,9 @@ pub struct TrainArgs {
     /// Threads to compute with [default: one for each core].
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
+    /// Write event files for TensorBoard into the folder `tensorboard` of the run; a run that has them goes on with them.
+    #[arg(long)]
+    pub tensorboard: bool,
 }
 
 /// Arguments of `rfs eval`.

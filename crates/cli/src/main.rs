@@ -1,4 +1,4 @@
-//! `rfs`: train, evaluate and use models with large softmaxes, and fetch data for them.
+//! `rfs`: train, evaluate, use and compare models with large softmaxes, and fetch data for them.
 //!
 //! The road of every command: what was typed ([`args`], [`experiment`]) becomes what will be done ([`plan`]), and
 //! then one function of [`commands`] does it, for whichever [`task`] it is. Exit codes: 0 done, 2 bad usage or bad
@@ -68,6 +68,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
             let (plan, folder) = runs::open_for_reading(&args.run)?;
             commands::diagnose::run(&plan, &folder, &device, args)
         }),
+        Command::Report(args) => commands::report::run(args),
         Command::Bench(args) => device::on_threads(args.threads, || commands::bench::run(args)),
         Command::Data(DataCommand::List(args)) => commands::data::list::run(args),
         Command::Data(DataCommand::Fetch(args)) => commands::data::fetch::run(args),

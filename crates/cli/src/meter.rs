@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::commands::report::size;
+use crate::commands::told::size;
 
 /// Seconds from one line to the next where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use rf_training::{Checkpoint, Error, RunFolder};
 
 use crate::args::{CheckpointChoice, TrainArgs};
@@ -27,6 +28,11 @@ pub fn open_for_training(args: &TrainArgs, plan: &AnyPlan) -> anyhow::Result<Run
         }
     }
     plan.save(&folder)?;
+    if args.tensorboard {
+        // A run writes event files where their folder is, so that one that goes on need not be told again.
+        let path = folder.tensorboard();
+        std::fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
+    }
     Ok(folder)
 }
 

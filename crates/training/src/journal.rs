@@ -17,12 +17,33 @@ pub struct When {
     pub seconds: f64,
 }
 
+/// A run sets out, for the first time or once more.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Departure {
+    /// When.
+    #[serde(flatten)]
+    pub at: When,
+    /// Steps of the whole run; `None` in journals that do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+    /// Steps of an epoch; `None` in journals that do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps_per_epoch: Option<u64>,
+}
+
+impl Departure {
+    /// Of a run that does not tell its length.
+    pub fn at(at: When) -> Self {
+        Self { at, steps: None, steps_per_epoch: None }
+    }
+}
+
 /// Something that happened in a run: one line of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// The run began.
-    Start(When),
+    Start(Departure),
     /// A logging interval of steps ended.
     Step {
         /// When.
@@ -53,7 +74,7 @@ pub enum Event {
     /// A checkpoint was stored.
     Checkpoint(When),
     /// The run was taken up again from its checkpoint.
-    Resume(When),
+    Resume(Departure),
     /// Training ended before its length, because validation no longer improved.
     EarlyStop(When),
     /// The run was asked to end, and its state was stored.
@@ -66,8 +87,8 @@ impl Event {
     /// When it happened.
     pub fn when(&self) -> When {
         match self {
-            Self::Start(at) | Self::Checkpoint(at) | Self::Resume(at) | Self::EarlyStop(at) => *at,
-            Self::Interrupted(at) | Self::End(at) => *at,
+            Self::Start(departure) | Self::Resume(departure) => departure.at,
+            Self::Checkpoint(at) | Self::EarlyStop(at) | Self::Interrupted(at) | Self::End(at) => *at,
             Self::Step { at, .. } | Self::Evaluation { at, .. } => *at,
         }
     }
@@ -77,11 +98,11 @@ impl Event {
 ///
 /// # Example
 /// ```
-/// use rf_training::{Event, Journal, When};
+/// use rf_training::{Departure, Event, Journal, When};
 /// # let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("journal.jsonl");
 /// let mut journal = Journal::create(&path)?;
-/// journal.append(&Event::Start(When { step: 0, epoch: 0, seconds: 0.0 }))?;
+/// journal.append(&Event::Start(Departure::at(When { step: 0, epoch: 0, seconds: 0.0 })))?;
 /// assert_eq!(Journal::read(&path)?.len(), 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -133,6 +154,16 @@ impl Journal {
         Ok(parse(&bytes, path)?.into_iter().map(|(event, _)| event).collect())
     }
 
+    /// The events at `path` up to its end or to a damaged line, and that damage.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn read_whole_lines(path: &Path) -> Result<(Vec<Event>, Option<Error>), Error> {
+        let bytes = fs::read(path).map_err(Error::at(path))?;
+        let (events, damage) = parse_to_damage(&bytes, path);
+        Ok((events.into_iter().map(|(event, _)| event).collect(), damage))
+    }
+
     /// Adds `event` as a line.
     ///
     /// # Errors
@@ -148,6 +179,12 @@ impl Journal {
 
 /// The events of a journal, each with the file offset behind its line.
 fn parse(bytes: &[u8], path: &Path) -> Result<Vec<(Event, u64)>, Error> {
+    let (events, damage) = parse_to_damage(bytes, path);
+    damage.map_or(Ok(events), Err)
+}
+
+/// The same up to a damaged line, and that damage.
+fn parse_to_damage(bytes: &[u8], path: &Path) -> (Vec<(Event, u64)>, Option<Error>) {
     let mut events = Vec::new();
     let mut end = 0;
     for (index, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
@@ -159,10 +196,10 @@ fn parse(bytes: &[u8], path: &Path) -> Result<Vec<(Event, u64)>, Error> {
             Ok(event) => events.push((event, end as u64)),
             // After a power failure the last line may be whole in length and empty in content.
             Err(_) if end == bytes.len() => break,
-            Err(source) => return Err(Error::BadEvent { path: path.to_owned(), line: index + 1, source }),
+            Err(source) => return (events, Some(Error::BadEvent { path: path.to_owned(), line: index + 1, source })),
         }
     }
-    Ok(events)
+    (events, None)
 }
 
 /// Length of the part of a journal that a checkpoint of `step` answers for.
@@ -181,6 +218,10 @@ mod tests {
 
     fn at(step: u64) -> When {
         When { step, epoch: 1, seconds: step as f64 / 3.0 }
+    }
+
+    fn start() -> Event {
+        Event::Start(Departure { at: at(0), steps: Some(9), steps_per_epoch: Some(5) })
     }
 
     fn step(step: u64) -> Event {
@@ -208,11 +249,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
         let events = [
-            Event::Start(at(0)),
+            start(),
             step(7),
             evaluation(7),
             Event::Checkpoint(at(7)),
-            Event::Resume(at(7)),
+            Event::Resume(Departure::at(at(7))),
             Event::Interrupted(at(8)),
             Event::EarlyStop(at(9)),
             Event::End(at(9)),
@@ -220,25 +261,34 @@ mod tests {
         written(&path, &events);
         assert_eq!(Journal::read(&path).unwrap(), events);
         let text = fs::read_to_string(&path).unwrap();
-        assert!(text.starts_with(r#"{"event":"start","step":0,"epoch":1,"seconds":0.0}"#), "{text}");
+        assert!(
+            text.starts_with(r#"{"event":"start","step":0,"epoch":1,"seconds":0.0,"steps":9,"steps_per_epoch":5}"#),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_journal_that_does_not_tell_its_length_is_read() {
+        let event = serde_json::from_str::<Event>(r#"{"event":"start","step":0,"epoch":1,"seconds":0.0}"#).unwrap();
+        assert_eq!(event, Event::Start(Departure::at(at(0))));
     }
 
     #[test]
     fn resuming_takes_off_what_happened_after_the_checkpoint() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
-        let before = [Event::Start(at(0)), step(10), evaluation(10), Event::Checkpoint(at(10))];
+        let before = [start(), step(10), evaluation(10), Event::Checkpoint(at(10))];
         let after = [evaluation(10), step(20), Event::End(at(20))];
         written(&path, &[&before[..], &after[..]].concat());
-        Journal::resume(&path, 10).unwrap().append(&Event::Resume(at(10))).unwrap();
-        assert_eq!(Journal::read(&path).unwrap(), [&before[..], &[Event::Resume(at(10))]].concat());
+        Journal::resume(&path, 10).unwrap().append(&Event::Resume(Departure::at(at(10)))).unwrap();
+        assert_eq!(Journal::read(&path).unwrap(), [&before[..], &[Event::Resume(Departure::at(at(10)))]].concat());
     }
 
     #[test]
     fn a_checkpoint_whose_event_was_lost_keeps_the_events_up_to_its_step() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
-        written(&path, &[Event::Start(at(0)), step(5), Event::Checkpoint(at(5)), step(10), step(15)]);
+        written(&path, &[start(), step(5), Event::Checkpoint(at(5)), step(10), step(15)]);
         Journal::resume(&path, 10).unwrap();
         assert_eq!(Journal::read(&path).unwrap().last(), Some(&step(10)));
     }
@@ -248,7 +298,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
         for tail in [r#"{"event":"st"#, "\0\0\0\n"] {
-            written(&path, &[Event::Start(at(0)), Event::Checkpoint(at(4))]);
+            written(&path, &[start(), Event::Checkpoint(at(4))]);
             let whole = fs::read_to_string(&path).unwrap();
             fs::write(&path, format!("{whole}{tail}")).unwrap();
             assert_eq!(Journal::read(&path).unwrap().len(), 2);
@@ -261,10 +311,12 @@ mod tests {
     fn a_damaged_line_in_the_middle_is_refused_by_number() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
-        written(&path, &[Event::Start(at(0))]);
+        written(&path, &[start()]);
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, format!("{text}oops\n{text}")).unwrap();
         assert!(matches!(Journal::read(&path), Err(Error::BadEvent { line: 2, .. })));
+        let (events, damage) = Journal::read_whole_lines(&path).unwrap();
+        assert!(events == [start()] && matches!(damage, Some(Error::BadEvent { line: 2, .. })), "{events:?}");
     }
 
     #[test]
@@ -279,7 +331,7 @@ mod tests {
     fn resuming_without_a_file_begins_a_history() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
-        Journal::resume(&path, 0).unwrap().append(&Event::Start(at(0))).unwrap();
-        assert_eq!(Journal::read(&path).unwrap(), [Event::Start(at(0))]);
+        Journal::resume(&path, 0).unwrap().append(&start()).unwrap();
+        assert_eq!(Journal::read(&path).unwrap(), [start()]);
     }
 }

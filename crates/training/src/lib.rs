@@ -3,7 +3,7 @@
 //! [`run`] is the principal function. It trains a [`Task`], which supplies one step, an evaluation and a state to save;
 //! when to report, validate, store, stop and go back to the best model is the loop's affair.
 //!
-//! A run lives in a [`RunFolder`]. Its history is a [`Journal`], its latest state a [`Checkpoint`], its outcome a
+//! A run lives in a [`RunFolder`]. Its history is a [`Journal`], which an [`EventFile`] tells TensorBoard, its latest state a [`Checkpoint`], its outcome a
 //! [`Summary`]. [`Progress`] tells the person who waits, [`Stop`] lets them end the run, and [`ScheduleConfig`] moves the
 //! learning rate by step and [`History`] of validations. The settings are [`OptimizerConfig`] and [`TrainConfig`].
 //!
@@ -14,13 +14,13 @@
 //!
 //! # Example
 //! ```
-//! use rf_training::{Checkpoint, CheckpointWriter, Event, Journal, RunFolder, When};
+//! use rf_training::{Checkpoint, CheckpointWriter, Departure, Event, Journal, RunFolder, When};
 //! # let place = tempfile::tempdir()?;
 //! # let path = place.path().join("run");
 //! let folder = RunFolder::create(&path, false)?;
 //! let mut journal = Journal::create(&folder.journal())?;
 //! let now = |step| When { step, epoch: 1, seconds: 0.5 };
-//! journal.append(&Event::Start(now(0)))?;
+//! journal.append(&Event::Start(Departure::at(now(0))))?;
 //! CheckpointWriter::new().f32("weights", &[2], &[0.5, -1.0]).state(&now(10)).write(&folder.checkpoint())?;
 //! journal.append(&Event::Checkpoint(now(10)))?;
 //!
@@ -30,7 +30,7 @@
 //! let at: When = checkpoint.state()?;
 //! let weights = checkpoint.f32("weights", &[2])?;
 //! let mut journal = Journal::resume(&folder.journal(), at.step)?;
-//! journal.append(&Event::Resume(at))?;
+//! journal.append(&Event::Resume(Departure::at(at)))?;
 //! # assert_eq!((weights, at.step), (vec![0.5, -1.0], 10));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -49,13 +49,14 @@ mod schedule;
 mod stop;
 mod summary;
 mod task;
+mod tensorboard;
 mod train_config;
 
 pub use checkpoint::{Checkpoint, CheckpointWriter};
 pub use dropout::dropout_mask;
 pub use error::Error;
 pub use history::{History, Validation};
-pub use journal::{Event, Journal, When};
+pub use journal::{Departure, Event, Journal, When};
 pub use optimizer::{OptimizerConfig, OptimizerKind};
 pub use parameter::parameter;
 pub use progress::{Progress, ProgressConfig};
@@ -65,4 +66,5 @@ pub use schedule::{Cosine, Moment, Plateau, ScheduleConfig, StepDecay};
 pub use stop::Stop;
 pub use summary::{Score, Summary, peak_memory_bytes};
 pub use task::{Better, Evaluated, Split, StepOutcome, Task, TaskError, TaskFacts, check_finite};
+pub use tensorboard::EventFile;
 pub use train_config::{Length, TrainConfig};

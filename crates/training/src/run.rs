@@ -10,8 +10,8 @@ use rf_softmax::{LossConfig, LossKind};
 
 use self::position::Position;
 use crate::{
-    Checkpoint, Error, Event, Journal, Length, OptimizerConfig, Progress, ProgressConfig, RunFolder, Stop, Summary,
-    Task, TaskError, TaskFacts, TrainConfig, When,
+    Checkpoint, Departure, Error, Event, EventFile, Journal, Length, OptimizerConfig, Progress, ProgressConfig,
+    RunFolder, Stop, Summary, Task, TaskError, TaskFacts, TrainConfig, When,
 };
 
 /// The settings that steer the loop, whatever the task.
@@ -59,6 +59,7 @@ struct Run<'a, T> {
     /// Sum of the losses since the last report.
     loss_sum: f64,
     journal: Journal,
+    board: Option<EventFile>,
     progress: Progress,
     /// Steps of the whole run.
     steps: u64,
@@ -99,6 +100,7 @@ impl<'a, T: Task> Run<'a, T> {
             settings,
             folder,
             journal: journal?,
+            board: None,
             progress: Progress::start(progress, step),
             steps,
             began: Instant::now(),
@@ -108,8 +110,12 @@ impl<'a, T: Task> Run<'a, T> {
             unsaved: false,
             stop,
         };
-        let at = run.when();
-        run.journal.append(&if resume { Event::Resume(at) } else { Event::Start(at) })?;
+        let (at, steps_per_epoch) = (run.when(), Some(run.facts.steps_per_epoch));
+        let departure = Departure { at, steps: Some(steps), steps_per_epoch };
+        run.journal.append(&if resume { Event::Resume(departure) } else { Event::Start(departure) })?;
+        if folder.tensorboard().is_dir() {
+            run.board = Some(EventFile::begin(folder)?);
+        }
         run.progress.note(&format!("{} parameters", run.facts.parameters));
         Ok(run)
     }
@@ -135,7 +141,13 @@ impl<'a, T: Task> Run<'a, T> {
         let examples_per_second = self.progress.report(at.epoch, loss, distinct_rows);
         self.loss_sum = 0.0;
         (self.position.reported_steps, self.position.reported_rows) = (0, 0);
-        self.journal.append(&Event::Step { at, loss, learning_rate, examples_per_second, distinct_rows })
+        self.record(&Event::Step { at, loss, learning_rate, examples_per_second, distinct_rows })
+    }
+
+    /// Adds an event to the journal, and to what is written for TensorBoard.
+    fn record(&mut self, event: &Event) -> Result<(), Error> {
+        self.journal.append(event)?;
+        self.board.as_mut().map_or(Ok(()), |board| board.append(event))
     }
 
     /// Learning rate of a step counted from 1, as far as the validations so far tell.

@@ -13,6 +13,8 @@ use crate::Error;
 /// checkpoint/model.safetensors   the latest state
 /// best/model.safetensors         the state with the best of the regular validations, where it is kept
 /// summary.json                   the outcome, written last
+/// tensorboard/                   the journal for TensorBoard; a run writes it where this folder is
+/// diagnose.json                  what samplers are worth on its model, where `rfs diagnose` measured it
 /// ```
 ///
 /// A folder *holds a run* from the first line of its journal on; a plan alone can still be replaced.
@@ -110,6 +112,16 @@ impl RunFolder {
     /// `summary.json`.
     pub fn summary(&self) -> PathBuf {
         self.path.join("summary.json")
+    }
+
+    /// `tensorboard`, the folder of event files.
+    pub fn tensorboard(&self) -> PathBuf {
+        self.path.join("tensorboard")
+    }
+
+    /// `diagnose.json`.
+    pub fn diagnosis(&self) -> PathBuf {
+        self.path.join("diagnose.json")
     }
 
     /// `vocabulary.txt`.

@@ -1,6 +1,6 @@
 //! Tables for people.
 
-use crate::commands::report::grouped;
+use crate::commands::told::grouped;
 
 /// Three digits, or as many as stand before the point.
 pub fn figure(value: f64) -> String {

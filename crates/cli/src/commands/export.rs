@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use rf_training::RunFolder;
 
 use super::of_trainer;
-use super::report::{grouped, size};
+use super::told::{grouped, size};
 use super::trained::{Trained, classifier};
 use crate::args::ExportArgs;
 use crate::plan::AnyPlan;

@@ -8,9 +8,11 @@ pub mod eval;
 pub mod export;
 mod host;
 mod names;
+mod plots;
 pub mod predict;
 pub mod report;
 pub mod sweep;
+pub mod told;
 pub mod train;
 mod trained;
 

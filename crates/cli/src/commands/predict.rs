@@ -11,7 +11,7 @@ use rf_softmax::Ranked;
 use rf_training::{RunFolder, replace_file};
 use rf_xmc::Predictor;
 
-use super::report::grouped;
+use super::told::grouped;
 use super::trained::{Trained, classifier};
 use crate::args::PredictArgs;
 use crate::exit::{OrBadInput, bad_input};

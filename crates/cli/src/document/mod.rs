@@ -82,6 +82,11 @@ impl Document {
         Ok(())
     }
 
+    /// All settings.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
     /// What is learnt; the other keys depend on it.
     pub fn task(&self) -> anyhow::Result<Task> {
         #[derive(Deserialize)]

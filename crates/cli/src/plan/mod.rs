@@ -166,10 +166,15 @@ impl AnyPlan {
 
     /// Every setting by its dotted key.
     fn flat(&self) -> anyhow::Result<BTreeMap<String, Value>> {
-        let mut flat = BTreeMap::new();
-        flatten("", Table::try_from(self)?, &mut flat);
-        Ok(flat)
+        Ok(flat(&Table::try_from(self)?))
     }
+}
+
+/// Every setting of a plan by its dotted key.
+pub fn flat(plan: &Table) -> BTreeMap<String, Value> {
+    let mut flat = BTreeMap::new();
+    flatten("", plan, &mut flat);
+    flat
 }
 
 fn may_change(key: &str) -> bool {
@@ -181,11 +186,11 @@ fn grows(from: Option<&Value>, to: Option<&Value>) -> bool {
     matches!((number(from), number(to)), (Some(from), Some(to)) if from <= to)
 }
 
-fn flatten(prefix: &str, table: Table, flat: &mut BTreeMap<String, Value>) {
+fn flatten(prefix: &str, table: &Table, flat: &mut BTreeMap<String, Value>) {
     for (key, value) in table {
         match value {
             Value::Table(table) => flatten(&format!("{prefix}{key}."), table, flat),
-            value => drop(flat.insert(format!("{prefix}{key}"), value)),
+            value => drop(flat.insert(format!("{prefix}{key}"), value.clone())),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bench;
+mod browser;
 mod data;
 mod diagnose;
 mod diverged;
@@ -13,6 +14,8 @@ mod interrupted;
 mod outcome;
 mod predict;
 mod repeatable;
+mod report;
 mod rig;
 mod sweep;
+mod tensorboard;
 mod xmc;

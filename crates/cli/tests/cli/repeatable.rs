@@ -32,7 +32,10 @@ fn a_run_that_was_killed_goes_on_as_if_it_had_not_been() {
     assert!(!rig.folder("killed").summary().exists(), "the run was over before it was killed");
     rig.done(&format!("train tiny.toml --run killed --resume {settings}"));
     let events = Journal::read(&rig.folder("killed").journal()).unwrap();
-    assert!(events.iter().any(|event| matches!(event, Event::Resume(at) if at.step > 0)), "it began anew");
+    assert!(
+        events.iter().any(|event| matches!(event, Event::Resume(departure) if departure.at.step > 0)),
+        "it began anew"
+    );
     rig.done(&format!("train tiny.toml --run whole {settings}"));
     rig.assert_same("whole", "killed");
 }

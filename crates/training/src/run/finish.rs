@@ -12,7 +12,7 @@ impl<T: Task> Run<'_, T> {
     pub(super) fn finish(mut self) -> Result<Summary, T::Error> {
         let (train_seconds, step) = (self.seconds(), self.position.step);
         if step < self.steps {
-            self.journal.append(&Event::EarlyStop(self.when()))?;
+            self.record(&Event::EarlyStop(self.when()))?;
             self.progress.note(&format!("training ends early, at step {step}: validation no longer improves"));
         }
         let scored = self.take_best()?;
@@ -22,7 +22,7 @@ impl<T: Task> Run<'_, T> {
             None
         };
         let summary = self.summary(train_seconds, scored, test);
-        self.journal.append(&Event::End(self.when()))?;
+        self.record(&Event::End(self.when()))?;
         summary.save(&self.folder.summary())?;
         self.progress.finish();
         Ok(summary)

@@ -91,7 +91,7 @@ impl<T: Task> Run<'_, T> {
         let (name, text) = (split.name(), evaluated.text);
         self.progress.note(&format!("epoch {}, step {}: {name} {text} after {:.0} s", at.epoch, at.step, at.seconds));
         let (split, metric) = (name.to_string(), self.facts.metric.to_string());
-        self.journal.append(&Event::Evaluation { at, split, metric, score: score.clone() })?;
+        self.record(&Event::Evaluation { at, split, metric, score: score.clone() })?;
         Ok(Some(score))
     }
 
@@ -109,7 +109,7 @@ impl<T: Task> Run<'_, T> {
             let writer = CheckpointWriter::new().f64("loss_sum", &[1], vec![self.loss_sum]).state(&self.position);
             self.task.save(writer)?.write(&self.folder.checkpoint())?;
             self.unsaved = false;
-            self.journal.append(&Event::Checkpoint(self.when()))?;
+            self.record(&Event::Checkpoint(self.when()))?;
         }
         if self.is_best() { Ok(self.folder.keep_best()?) } else { Ok(()) }
     }
@@ -118,7 +118,7 @@ impl<T: Task> Run<'_, T> {
     fn interrupt(&mut self) -> Result<(), T::Error> {
         self.save()?;
         let at = self.when();
-        self.journal.append(&Event::Interrupted(at))?;
+        self.record(&Event::Interrupted(at))?;
         Err(Error::Interrupted { step: at.step }.into())
     }
 }

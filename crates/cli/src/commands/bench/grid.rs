@@ -12,7 +12,7 @@ use super::measure::Pace;
 use super::{inputs, memory};
 use crate::args::{Bench, BenchArgs};
 use crate::commands::names::names;
-use crate::commands::report::grouped;
+use crate::commands::told::grouped;
 use crate::exit::{OrBadInput, bad_input};
 
 /// A dense step costs O(n): without `--samplers` it is not asked of larger tables.

@@ -4,7 +4,7 @@ use super::Outcome;
 use super::row::Row;
 use crate::args::Bench;
 use crate::commands::columns::{aligned, figure};
-use crate::commands::report::grouped;
+use crate::commands::told::grouped;
 
 /// The machine, a row for each case, and what was left out.
 pub fn text(outcome: &Outcome, what: Bench) -> String {

@@ -8,7 +8,7 @@ use rf_data::{FetchConfig, FetchEvent};
 
 use super::of_data;
 use crate::args::FetchArgs;
-use crate::commands::report::size;
+use crate::commands::told::size;
 use crate::meter::Meter;
 
 /// Fetches every file of a data set that is not there yet.

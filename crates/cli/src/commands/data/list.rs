@@ -5,7 +5,7 @@ use std::path::Path;
 use rf_data::{Dataset, Manifest};
 
 use crate::args::ListArgs;
-use crate::commands::report::size;
+use crate::commands::told::size;
 
 /// Prints one line a data set, and where they belong.
 pub fn run(args: &ListArgs) -> anyhow::Result<()> {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::of_data;
 use super::stats::sizes;
 use crate::args::StatsArgs;
-use crate::commands::report::grouped;
+use crate::commands::told::grouped;
 use crate::exit::bad_input;
 use crate::meter::Meter;
 

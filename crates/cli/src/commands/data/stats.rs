@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{of_data, points};
 use crate::args::StatsArgs;
-use crate::commands::report::{grouped, size};
+use crate::commands::told::{grouped, size};
 use crate::exit::bad_input;
 use crate::meter::Meter;
 

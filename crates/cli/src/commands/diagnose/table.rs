@@ -3,7 +3,7 @@
 use super::Outcome;
 use super::row::{Parts, Row, TRIALS};
 use crate::commands::columns::{aligned, figure};
-use crate::commands::report::grouped;
+use crate::commands::told::grouped;
 
 /// The run, a table of distances and costs, one of gradients, and what was left out.
 pub fn text(outcome: &Outcome<'_>) -> String {

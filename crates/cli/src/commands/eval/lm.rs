@@ -9,7 +9,7 @@ use rf_training::RunFolder;
 use serde::Serialize;
 
 use crate::args::{EvalArgs, Split};
-use crate::commands::{of_trainer, report};
+use crate::commands::{of_trainer, told};
 use crate::exit::OrBadInput;
 use crate::plan::Plan;
 use crate::runs;
@@ -52,7 +52,7 @@ impl<'a> Outcome<'a> {
 
     fn in_words(&self) -> String {
         let Self { split, step, metric, value, nll_nats, seconds, .. } = self;
-        let tokens = report::grouped(self.tokens as u64);
+        let tokens = told::grouped(self.tokens as u64);
         format!(
             "{split} {metric} {value:.2} ({nll_nats:.4} nats a token, {tokens} tokens, {seconds:.1} s) at step {step}"
         )

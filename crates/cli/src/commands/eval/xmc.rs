@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::args::{EvalArgs, Split};
 use crate::commands::of_trainer;
-use crate::commands::report::{grouped, xmc::table};
+use crate::commands::told::{grouped, xmc::table};
 use crate::commands::trained::Trained;
 use crate::exit::OrBadInput;
 use crate::plan::Plan;

@@ -7,7 +7,7 @@ use rf_data::{DataConfig, Vocabulary};
 use rf_training::RunFolder;
 
 use super::outcome_of;
-use crate::commands::report;
+use crate::commands::told;
 use crate::exit::{OrBadInput, bad_input};
 use crate::interrupt::stop_on_signals;
 use crate::meter::Meter;
@@ -19,11 +19,11 @@ pub fn run(plan: &Plan<Lm>, folder: &RunFolder, device: &Device, resume: bool) -
     let root = rf_data::data_root();
     let vocabulary = vocabulary(plan, folder, &root)?;
     let corpus = plan.data.load_with(vocabulary, &root, plan.seed).or_bad_input()?;
-    eprint!("{}", report::lm::before(plan, &corpus, folder)?);
+    eprint!("{}", told::lm::before(plan, &corpus, folder)?);
     let stop = stop_on_signals()?;
     let outcome = rf_lm::train(&plan.settings(), &corpus, folder, device, resume, &stop);
     let summary = outcome_of(outcome, folder)?;
-    print!("{}", report::lm::after(&summary, corpus.known.as_ref(), folder));
+    print!("{}", told::lm::after(&summary, corpus.known.as_ref(), folder));
     Ok(())
 }
 

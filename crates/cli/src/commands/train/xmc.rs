@@ -8,7 +8,7 @@ use rf_data::{XcConfig, XcDataConfig};
 use rf_training::RunFolder;
 
 use super::outcome_of;
-use crate::commands::report;
+use crate::commands::told;
 use crate::exit::OrBadInput;
 use crate::interrupt::stop_on_signals;
 use crate::plan::Plan;
@@ -18,11 +18,11 @@ use crate::task::Xmc;
 pub fn run(plan: &Plan<Xmc>, folder: &RunFolder, device: &Device, resume: bool) -> anyhow::Result<()> {
     eprintln!("{}", source(&plan.data));
     let data = plan.data.load(&rf_data::data_root(), plan.seed).or_bad_input()?;
-    eprint!("{}", report::xmc::before(plan, &data, folder)?);
+    eprint!("{}", told::xmc::before(plan, &data, folder)?);
     let stop = stop_on_signals()?;
     let outcome = rf_xmc::train(&plan.settings(), &data, plan.data.propensity(), folder, device, resume, &stop);
     let summary = outcome_of(outcome, folder)?;
-    print!("{}", report::xmc::after(&summary, data.known.as_ref(), folder));
+    print!("{}", told::xmc::after(&summary, data.known.as_ref(), folder));
     Ok(())
 }
 
@@ -32,7 +32,7 @@ fn source(data: &XcDataConfig) -> String {
     let files = files(config);
     let bytes = files.iter().filter_map(|path| std::fs::metadata(path).ok()).map(|about| about.len()).sum();
     let names: Vec<_> = files.iter().map(|path| path.display().to_string()).collect();
-    format!("reading {} ({})", names.join(", "), report::size(bytes))
+    format!("reading {} ({})", names.join(", "), told::size(bytes))
 }
 
 /// Every file that a data set names.

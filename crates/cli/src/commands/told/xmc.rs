@@ -1,4 +1,4 @@
-//! The report of a classifier.
+//! What is told of a classifier.
 
 use std::collections::BTreeMap;
 

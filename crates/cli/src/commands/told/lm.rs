@@ -1,4 +1,4 @@
-//! The report of a language model.
+//! What is told of a language model.
 
 use rf_data::{Corpus, DataConfig, Known, TrainText};
 use rf_lm::{ModelConfig, Sizes};

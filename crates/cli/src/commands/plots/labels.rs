@@ -7,7 +7,7 @@ pub const FONT: i32 = 16;
 pub const RADIUS: i32 = 4;
 
 /// Width of a letter, about.
-const LETTER: i32 = 7;
+const LETTER: i32 = 8;
 
 /// Between a point and its name.
 const GAP: i32 = 4;
@@ -110,7 +110,7 @@ mod tests {
     fn a_name_stands_to_the_right_of_a_lonely_point() {
         let picture = Frame { left: 0, top: 0, right: 500, bottom: 500 };
         let placed = arrange(&[(100, 100)], &["exp".into()], picture);
-        assert_eq!(placed, [Frame { left: 108, top: 92, right: 129, bottom: 108 }]);
+        assert_eq!(placed, [Frame { left: 108, top: 92, right: 132, bottom: 108 }]);
         assert_eq!(placed[0].nearest((100, 100)), (108, 100));
     }
 }
