@@ -264,11 +264,11 @@ mod tests {
     fn the_legend_has_as_many_columns_as_the_names_allow_and_room_below_the_plot() {
         let height = |curves: &Curves| curves.size().1;
         let short = curves();
-        assert_eq!((short.legend().columns, short.legend().rows), (3, 1));
+        assert_eq!((short.legend().columns, short.legend().rows), (2, 2));
         let mut long = curves();
-        long.lines[0].name = "a name that is longer than the third part of a picture".into();
+        long.lines[0].name = "a name that is longer than half of a picture, and so has a line".into();
         assert_eq!((long.legend().columns, long.legend().rows), (1, 3));
-        assert_eq!(height(&long) - height(&short), 2 * ENTRY);
+        assert_eq!(height(&long) - height(&short), ENTRY);
     }
 
     #[test]
