@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# RF-softmax on Penn Treebank at five temperatures T = 1/sqrt(nu), D = 1024: configs/sweeps/ptb-temperature.toml.
+# RF-softmax on Penn Treebank at three temperatures T = 1/sqrt(nu), D = 1024: configs/sweeps/ptb-temperature.toml.
 #
 # Needs ptb/ptb.{train,valid,test}.txt (`rfs data fetch ptb`) under RFS_DATA or datasets/.
 # Two runs at a time, one core each; a sweep that was interrupted goes on.
