@@ -17,18 +17,10 @@ pub struct Table {
 }
 
 impl Table {
-    /// Copies a table of the host, `[rows, width]`, in shards as large as the device allows.
+    /// Copies a table of the host, `[rows, width]`, in shards of a given number of rows.
     ///
     /// # Panics
-    /// If `data` is no whole number of rows, or a row does not fit a buffer.
-    pub fn upload(client: &Client, data: &[f32], width: usize) -> Self {
-        Self::in_shards(client, data, width, Self::largest_shard(client, width))
-    }
-
-    /// The same in shards of a given number of rows.
-    ///
-    /// # Panics
-    /// As [`upload`](Self::upload).
+    /// If `data` is no whole number of rows, or there are no rows in a shard.
     pub fn in_shards(client: &Client, data: &[f32], width: usize, shard_rows: usize) -> Self {
         assert!(width > 0 && data.len().is_multiple_of(width), "{} numbers are no rows of {width}", data.len());
         assert!(shard_rows > 0, "a row of {width} numbers does not fit a buffer of the device");

@@ -83,7 +83,8 @@ fn a_classifier_trains_on_the_card_and_predicts_on_the_host() {
     let (card, host) = (score(&rig, "labels"), score(&rig, "host"));
     assert!((card - host).abs() < 0.15, "P@1 {card} on the card, {host} on the host");
     rig.write("points.txt", b"1 80 40\n 0:1 5:2\n");
-    assert_eq!(rig.done("predict labels --input points.txt").lines().count(), 1);
+    // A heading, and the one point.
+    assert_eq!(rig.done("predict labels --input points.txt").lines().count(), 2);
     assert!(
         rig.refused("predict labels --input points.txt --device wgpu").contains("rfs predict computes on the host")
     );
