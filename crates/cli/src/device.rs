@@ -13,8 +13,8 @@ pub fn choose(choice: DeviceChoice) -> anyhow::Result<Device> {
     match choice {
         DeviceChoice::Cpu => Ok(Device::flex()),
         DeviceChoice::Ndarray => ndarray(),
-        DeviceChoice::Wgpu => Err(cpu_only("wgpu")),
-        DeviceChoice::Cuda => Err(cpu_only("cuda")),
+        DeviceChoice::Wgpu => wgpu(),
+        DeviceChoice::Cuda => cuda(),
     }
 }
 
@@ -43,13 +43,52 @@ fn ndarray() -> anyhow::Result<Device> {
 
 #[cfg(not(feature = "ndarray"))]
 fn ndarray() -> anyhow::Result<Device> {
-    Err(bad_input(
-        "this program was built without the feature \"ndarray\": cargo run --release --features ndarray -- …",
-    ))
+    Err(not_built("ndarray"))
 }
 
-fn cpu_only(name: &str) -> anyhow::Error {
-    bad_input(format!("--device {name}: this version computes on the CPU only, with --device cpu"))
+#[cfg(feature = "wgpu")]
+fn wgpu() -> anyhow::Result<Device> {
+    use burn::tensor::{DeviceKind, DeviceType};
+    let drivers =
+        "the driver of the card, or software Vulkan (on Debian and Ubuntu: apt-get install mesa-vulkan-drivers)";
+    found(DeviceType::Wgpu, "wgpu", drivers)?;
+    Ok(Device::wgpu(DeviceKind::DefaultDevice))
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn wgpu() -> anyhow::Result<Device> {
+    Err(not_built("wgpu"))
+}
+
+#[cfg(feature = "cuda")]
+fn cuda() -> anyhow::Result<Device> {
+    use burn::tensor::DeviceType;
+    found(DeviceType::Cuda, "cuda", "the NVIDIA driver and CUDA 12 (on Ubuntu: nvidia-driver and cuda-toolkit)")?;
+    Ok(Device::cuda(0))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda() -> anyhow::Result<Device> {
+    Err(not_built("cuda"))
+}
+
+/// Refuses a machine without such a device. Drivers that are not there may make the search itself panic.
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+fn found(kind: burn::tensor::DeviceType, feature: &str, drivers: &str) -> anyhow::Result<()> {
+    let devices = std::panic::catch_unwind(|| Device::enumerate(kind).len()).unwrap_or(0);
+    if devices == 0 {
+        return Err(bad_input(format!(
+            "--device {feature}: this program has the feature \"{feature}\", but finds no device for it; install {drivers}"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(not(all(feature = "ndarray", feature = "wgpu", feature = "cuda")))]
+fn not_built(feature: &str) -> anyhow::Error {
+    bad_input(format!(
+        "this program was built without the feature \"{feature}\": cargo run --release --features {feature} -- …"
+    ))
 }
 
 #[cfg(test)]
@@ -57,17 +96,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_graphics_card_is_refused_in_words() {
+    fn the_processor_is_always_there() {
         assert!(choose(DeviceChoice::Cpu).is_ok());
-        for (choice, name) in [(DeviceChoice::Wgpu, "wgpu"), (DeviceChoice::Cuda, "cuda")] {
-            let message = choose(choice).unwrap_err().to_string();
-            assert_eq!(message, format!("--device {name}: this version computes on the CPU only, with --device cpu"));
-        }
     }
-    #[cfg(not(feature = "ndarray"))]
+
+    #[cfg(not(any(feature = "ndarray", feature = "wgpu", feature = "cuda")))]
     #[test]
     fn a_backend_that_was_not_built_is_answered_with_its_feature() {
-        let message = choose(DeviceChoice::Ndarray).unwrap_err().to_string();
-        assert!(message.ends_with("the feature \"ndarray\": cargo run --release --features ndarray -- …"), "{message}");
+        let names = [(DeviceChoice::Ndarray, "ndarray"), (DeviceChoice::Wgpu, "wgpu"), (DeviceChoice::Cuda, "cuda")];
+        for (choice, name) in names {
+            let message = choose(choice).unwrap_err().to_string();
+            let wanted = format!("the feature \"{name}\": cargo run --release --features {name} -- …");
+            assert!(message.ends_with(&wanted), "{message}");
+        }
     }
 }

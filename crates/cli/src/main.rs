@@ -53,6 +53,9 @@ fn run(args: &Args) -> anyhow::Result<()> {
             commands::eval::run(&plan, &folder, &device, args)
         }),
         Command::Predict(args) => device::on_threads(args.threads, || {
+            if matches!(args.device, DeviceChoice::Wgpu | DeviceChoice::Cuda) {
+                return Err(exit::bad_input("rfs predict computes on the host: leave --device out"));
+            }
             let device = device::choose(args.device)?;
             let (plan, folder) = runs::open_for_reading(&args.run)?;
             commands::predict::run(&plan, &folder, &device, args)
@@ -69,7 +72,10 @@ fn run(args: &Args) -> anyhow::Result<()> {
             commands::diagnose::run(&plan, &folder, &device, args)
         }),
         Command::Report(args) => commands::report::run(args),
-        Command::Bench(args) => device::on_threads(args.threads, || commands::bench::run(args)),
+        Command::Bench(args) => device::on_threads(args.threads, || {
+            let device = device::choose(args.device)?;
+            commands::bench::run(args, &device)
+        }),
         Command::Data(DataCommand::List(args)) => commands::data::list::run(args),
         Command::Data(DataCommand::Fetch(args)) => commands::data::fetch::run(args),
         Command::Data(DataCommand::Stats(args)) => commands::data::stats::run(args),

@@ -59,6 +59,10 @@ impl LanguageModel {
             .with_counts(counts.to_vec())
             .with_seed(*seed)
             .init(device)?;
+        if model.tied && !head.is_on_host() {
+            let why = "a head on a graphics card keeps its table to itself: set it to false".to_owned();
+            return Err(Error::BadSetting { field: "model.tied", why });
+        }
         let init = RowInit::Uniform(0.1);
         let words = (!model.tied).then(|| RowTable::new(n, model.embedding, init, rule, *seed, WORD_PLACE));
         let encoder = Encoder::new(model, *seed, device);
@@ -105,7 +109,7 @@ impl LanguageModel {
         let words = if self.words.is_some() {
             Some(words)
         } else {
-            head.classes = head.classes.plus(&words, self.head.table().width());
+            head.classes = head.classes.plus(&words, self.head.width());
             None
         };
         ModelGradients { dense: GradientsParams::from_grads(grads, &self.encoder), words, head }
@@ -130,6 +134,6 @@ impl LanguageModel {
     /// Numbers that are trained: encoder, word rows, class rows.
     pub fn parameters(&self) -> usize {
         let words = self.words.as_ref().map_or(0, |table| table.data().len());
-        self.encoder.num_params() + words + self.head.table().data().len()
+        self.encoder.num_params() + words + self.head.classes() * self.head.width()
     }
 }

@@ -85,7 +85,7 @@ impl Task for LanguageTask<'_> {
         check_finite(pass.output.mean, norm, step)?;
         self.model.step_rows(rate, &gradients)?;
         self.model.encoder = self.optimizer.step(rate, self.model.encoder.clone(), gradients.dense);
-        Ok(StepOutcome { loss: pass.output.mean, rows: pass.output.classes.len(), examples: window.scored })
+        Ok(StepOutcome { loss: pass.output.mean, rows: pass.output.distinct, examples: window.scored })
     }
 
     fn evaluate(&self, split: Split, stop: &Stop) -> Result<Option<Evaluated>, Error> {

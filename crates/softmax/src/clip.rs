@@ -27,12 +27,17 @@ impl SparseGradients for RowGradients {
 
 impl SparseGradients for HeadGradients {
     fn squared_norm(&self) -> f64 {
-        self.classes.squared_norm() + self.ln_tau.as_ref().map_or(0.0, RowGradients::squared_norm)
+        let rows = self.classes.squared_norm() + self.ln_tau.as_ref().map_or(0.0, RowGradients::squared_norm);
+        #[cfg(feature = "device")]
+        let rows = rows + self.on_device.as_ref().map_or(0.0, |gradients| gradients.squared_norm());
+        rows
     }
 
     fn scale(&mut self, factor: f32) {
         self.classes.scale(factor);
         self.ln_tau.iter_mut().for_each(|gradient| gradient.scale(factor));
+        #[cfg(feature = "device")]
+        self.on_device.iter_mut().for_each(|gradients| gradients.factor *= factor);
     }
 }
 

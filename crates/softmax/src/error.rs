@@ -41,6 +41,18 @@ pub enum Error {
     /// A step on a table of which a clone is alive: it would have to copy every row.
     #[error("the table is shared by a clone; drop the clone before stepping, or train the clone")]
     Shared,
+    /// A device has no room.
+    #[error("{what} needs {need} bytes, and the device has room for {room}: choose {advice}")]
+    TooLarge {
+        /// What does not fit.
+        what: String,
+        /// Bytes needed.
+        need: u64,
+        /// Bytes there are.
+        room: u64,
+        /// What would help.
+        advice: &'static str,
+    },
     /// A saved state does not fit.
     #[error("saved tensor `{name}` has {found} numbers where {wanted} are needed")]
     WrongState {

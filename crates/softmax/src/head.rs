@@ -2,16 +2,19 @@
 
 mod draw;
 mod evaluator;
+#[cfg(feature = "device")]
+mod on_device;
 mod sampler_state;
 mod saved;
 mod step;
+mod store;
 
 pub use evaluator::Evaluator;
 
 use std::sync::Arc;
 
 use burn::tensor::{Device, Gradients, Int, Tensor};
-use rf_sampling::{AnySampler, ClassId, Classes, Sampler};
+use rf_sampling::{AnySampler, ClassId, Classes};
 
 use crate::candidates::Lists;
 use crate::config::LossKind;
@@ -23,6 +26,7 @@ use crate::loss::{
 use crate::{
     Candidates, Error, IGNORED, Labels, LossConfig, RowGradients, RowTable, SampledSoftmaxLossConfig, normalize_rows,
 };
+use store::{HostParts, Store};
 
 /// A softmax over many classes, trained from a few of them at a time.
 ///
@@ -32,16 +36,19 @@ use crate::{
 /// [`state`](Self::state) in a file of your own.
 ///
 /// A clone shares the table. It may be read, but neither can be stepped while both are alive.
+///
+/// Made for a graphics card (features `wgpu` and `cuda`), it keeps rows, optimizer state and sampler there; whatever reads them on
+/// the host, such as [`table`](Self::table), [`evaluator`](Self::evaluator) and [`state`](Self::state), gets a copy.
 #[derive(Clone, Debug)]
 pub struct SampledSoftmaxLoss {
     config: LossConfig,
     dim: usize,
     seed: u64,
     ignore_index: Option<i64>,
-    table: RowTable,
+    classes: usize,
+    store: Store,
     /// One row of one number, `ln tau`.
     ln_tau: RowTable,
-    sampler: Arc<AnySampler>,
     /// Steps taken: with the seed it fixes the draws.
     steps: u64,
     device: Device,
@@ -55,13 +62,24 @@ pub struct SoftmaxOutput {
     pub loss: Tensor<1>,
     /// The same as a number.
     pub mean: f64,
-    /// Loss of each query, in nats, `[B]`; 0 for queries without a true class.
+    /// Loss of each query, in nats, `[B]`; 0 for queries without a true class. Empty on a graphics card, where it stays.
     pub nll: Vec<f32>,
-    /// Distinct classes that the loss touched, ascending.
+    /// Distinct classes that the loss touched, ascending. Empty on a graphics card, where they stay.
     pub classes: Vec<ClassId>,
-    /// Rows of these classes, a leaf of the graph.
-    rows: Tensor<2>,
+    /// How many distinct classes the loss touched.
+    pub distinct: usize,
+    leaf: Leaf,
     ln_tau: Tensor<2>,
+}
+
+/// Where the gradient of the rows comes from.
+#[derive(Clone, Debug)]
+enum Leaf {
+    /// The touched rows, a leaf of the graph.
+    Rows(Tensor<2>),
+    /// Gradients that are there already, to be multiplied by the gradient of a leaf that is one.
+    #[cfg(feature = "device")]
+    Device { unit: Tensor<1>, touched: Arc<std::sync::Mutex<Option<rf_device::Touched>>> },
 }
 
 /// Gradients of a head.
@@ -71,6 +89,21 @@ pub struct HeadGradients {
     pub classes: RowGradients,
     /// Of `ln tau`, if it is trained.
     pub ln_tau: Option<RowGradients>,
+    /// Of the class rows on a graphics card, where they stay; `classes` is then empty.
+    #[cfg(feature = "device")]
+    pub(crate) on_device: Option<on_device::DeviceGradients>,
+}
+
+impl HeadGradients {
+    /// Gradients from outside.
+    pub fn new(classes: RowGradients, ln_tau: Option<RowGradients>) -> Self {
+        Self {
+            classes,
+            ln_tau,
+            #[cfg(feature = "device")]
+            on_device: None,
+        }
+    }
 }
 
 /// Place of the class table among the tables of a model, for its first rows.
@@ -85,14 +118,20 @@ impl SampledSoftmaxLoss {
             LossKind::Sampled => loss.sampler.build(classes_of(&table, &loss), &counts, seed)?,
         };
         let ln_tau = RowTable::from_rows(vec![loss.tau.ln()], 1, optimizer);
-        let sampler = Arc::new(sampler);
+        let classes = table.rows();
+        let store = Store::new(HostParts { table, sampler: Arc::new(sampler) }, device, dim, &loss)?;
         let device = device.clone();
-        Ok(Self { config: loss, dim, seed, ignore_index, table, ln_tau, sampler, steps: 0, device })
+        Ok(Self { config: loss, dim, seed, ignore_index, classes, store, ln_tau, steps: 0, device })
     }
 
     /// Number of classes `n`.
     pub fn classes(&self) -> usize {
-        self.table.rows()
+        self.classes
+    }
+
+    /// Numbers in a class row: `d`, and one more with a bias.
+    pub fn width(&self) -> usize {
+        self.dim + usize::from(self.config.bias)
     }
 
     /// Embedding width `d`.
@@ -105,6 +144,11 @@ impl SampledSoftmaxLoss {
         &self.device
     }
 
+    /// Whether rows and sampler live on the host, and not on a graphics card.
+    pub fn is_on_host(&self) -> bool {
+        matches!(self.store, Store::Host(_))
+    }
+
     /// Settings of the loss.
     pub fn config(&self) -> &LossConfig {
         &self.config
@@ -112,17 +156,17 @@ impl SampledSoftmaxLoss {
 
     /// The class table: `d` columns, and one of biases if the loss has them.
     pub fn table(&self) -> &RowTable {
-        &self.table
+        &self.store.host().table
     }
 
     /// The proposal.
     pub fn sampler(&self) -> &AnySampler {
-        &self.sampler
+        &self.store.host().sampler
     }
 
     /// The class table as samplers see it.
     pub fn class_rows(&self) -> Classes<'_> {
-        classes_of(&self.table, &self.config)
+        classes_of(self.table(), &self.config)
     }
 
     /// Inverse temperature, as trained so far.
@@ -132,7 +176,12 @@ impl SampledSoftmaxLoss {
 
     /// Bytes of table, optimizer state and sampler.
     pub fn bytes(&self) -> usize {
-        self.table.bytes() + self.sampler.bytes()
+        self.store.bytes()
+    }
+
+    /// Bytes of the sampler.
+    pub fn sampler_bytes(&self) -> usize {
+        self.store.sampler_bytes()
     }
 
     /// The loss of a batch.
@@ -173,6 +222,10 @@ impl SampledSoftmaxLoss {
         self.check_labels(&h, labels)?;
         let (queries, ln_tau) = self.queries(h)?;
         let terms = self.terms(labels);
+        #[cfg(feature = "device")]
+        if let Store::Device(parts) = &self.store {
+            return self.on_device(parts, queries, ln_tau, labels, &terms);
+        }
         match self.config.kind {
             LossKind::Full => self.full(queries, ln_tau, labels, &terms),
             LossKind::Sampled => {
@@ -185,7 +238,8 @@ impl SampledSoftmaxLoss {
     /// The sampled loss with candidates from outside.
     ///
     /// # Errors
-    /// As [`forward`](Self::forward); [`Error::BadRow`] for a candidate that is no class.
+    /// As [`forward`](Self::forward); [`Error::BadRow`] for a candidate that is no class. A head on a graphics card draws its own:
+    /// [`Error::BadSetting`].
     ///
     /// # Panics
     /// If the shapes do not agree.
@@ -196,6 +250,7 @@ impl SampledSoftmaxLoss {
         candidates: Candidates,
     ) -> Result<SoftmaxOutput, Error> {
         assert_eq!(candidates.len(), targets.len(), "candidates for {} queries", candidates.len());
+        self.store.check_host()?;
         let labels = Labels::one_each(targets);
         self.check_labels(&h, &labels)?;
         let (queries, ln_tau) = self.queries(h)?;
@@ -207,10 +262,21 @@ impl SampledSoftmaxLoss {
     /// # Panics
     /// If `output` was not part of the graph that `grads` belongs to.
     pub fn gradient(&self, output: &SoftmaxOutput, grads: &mut Gradients) -> HeadGradients {
-        let values = output.rows.grad_remove(grads).expect("the output belongs to these gradients");
-        let classes = RowGradients { ids: output.classes.clone(), values: to_vec(values) };
+        const FOREIGN: &str = "the output belongs to these gradients";
         let ln_tau = output.ln_tau.grad_remove(grads);
-        HeadGradients { classes, ln_tau: ln_tau.map(|value| RowGradients { ids: vec![0], values: to_vec(value) }) }
+        let ln_tau = ln_tau.map(|value| RowGradients { ids: vec![0], values: to_vec(value) });
+        match &output.leaf {
+            Leaf::Rows(rows) => {
+                let values = to_vec(rows.grad_remove(grads).expect(FOREIGN));
+                HeadGradients::new(RowGradients { ids: output.classes.clone(), values }, ln_tau)
+            }
+            #[cfg(feature = "device")]
+            Leaf::Device { unit, touched } => {
+                let factor = unit.grad_remove(grads).expect(FOREIGN).into_scalar::<f32>();
+                let on_device = Some(on_device::DeviceGradients { touched: touched.clone(), factor });
+                HeadGradients { on_device, ..HeadGradients::new(RowGradients::default(), ln_tau) }
+            }
+        }
     }
 
     /// Queries as they enter the logits, `tau h` or `tau h/|h|`, and the leaf that a trained `tau` takes its gradient
@@ -290,7 +356,7 @@ impl SampledSoftmaxLoss {
         ids: Vec<ClassId>,
         loss: impl FnOnce(&[f32], ClassRows<'_>, bool) -> LossValue,
     ) -> Result<SoftmaxOutput, Error> {
-        let leaf = self.table.gather(&ids, &queries.device())?;
+        let leaf = self.table().gather(&ids, &queries.device())?;
         let rows = if self.config.normalized { normalize_rows(leaf.clone(), self.dim) } else { leaf.clone() };
         let data = to_vec(rows.clone());
         let value = loss(&to_vec(queries.clone()), self.scored(&data), queries.device().is_autodiff());
@@ -301,13 +367,14 @@ impl SampledSoftmaxLoss {
             vec![scaled(&grad_queries), scaled(&grad_rows)]
         });
         let loss = host_op(vec![mean as f32], [1], &[queries, rows], pullback);
-        Ok(SoftmaxOutput { loss, mean, nll, classes: ids, rows: leaf, ln_tau })
+        let distinct = ids.len();
+        Ok(SoftmaxOutput { loss, mean, nll, classes: ids, distinct, leaf: Leaf::Rows(leaf), ln_tau })
     }
 
     /// Rows as they enter the logits, to be scored by the loss.
     fn scored<'a>(&self, data: &'a [f32]) -> ClassRows<'a> {
         let score = if self.config.absolute { Score::Absolute } else { Score::Plain };
-        ClassRows { data, dim: self.dim, width: self.table.width(), score }
+        ClassRows { data, dim: self.dim, width: self.width(), score }
     }
 
     fn target_ids(&self, targets: Tensor<1, Int>) -> Result<Vec<ClassId>, Error> {

@@ -10,6 +10,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(feature = "device")]
+use burn::backend::Cube;
 #[cfg(feature = "ndarray")]
 use burn::backend::NdArray;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -41,7 +43,12 @@ impl fmt::Debug for Pullback {
 
 /// The one extension operation: `value`, as a function of four parents.
 #[allow(unused_variables)]
-#[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Autodiff)]
+#[backend_extension(
+    Flex,
+    NdArray: cfg(feature = "ndarray"),
+    Cube: cfg(feature = "device"),
+    Autodiff
+)]
 pub trait HostOps: Backend {
     /// Returns `value`; under autodiff, connects it with its parents.
     fn host_op(
@@ -60,6 +67,9 @@ impl HostOps for Flex {}
 
 #[cfg(feature = "ndarray")]
 impl HostOps for NdArray {}
+
+#[cfg(feature = "device")]
+impl HostOps for Cube {}
 
 impl<B: Backend, C: CheckpointStrategy> HostOps for Autodiff<B, C> {
     fn host_op(

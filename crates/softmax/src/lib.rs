@@ -79,6 +79,8 @@
 mod candidates;
 mod clip;
 mod config;
+#[cfg(feature = "device")]
+mod device;
 mod error;
 mod file;
 mod head;

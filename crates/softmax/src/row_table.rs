@@ -85,6 +85,27 @@ impl RowTable {
         Self { inner: Arc::new(Inner { rows, width, data, optimizer, state, steps: 0 }) }
     }
 
+    /// A table in a given state, as [`optimizer_state`](Self::optimizer_state) tells it.
+    #[cfg(feature = "device")]
+    pub(crate) fn in_state(
+        data: Vec<f32>,
+        width: usize,
+        optimizer: RowOptimizer,
+        state: Vec<Vec<f32>>,
+        steps: u64,
+    ) -> Self {
+        let rows = data.len() / width;
+        let state = state.iter().map(|state| Buffer::from(&**state)).collect();
+        let inner = Inner { rows, width, data: Buffer::from(&*data), optimizer, state, steps };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The state tables of the optimizer, the optimizer, and the steps so far.
+    #[cfg(feature = "device")]
+    pub(crate) fn optimizer_state(&self) -> (&[Buffer], RowOptimizer, u64) {
+        (&self.inner.state, self.inner.optimizer, self.inner.steps)
+    }
+
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.inner.rows

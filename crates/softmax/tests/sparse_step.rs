@@ -111,10 +111,9 @@ fn two_weights() -> (TwoWeights, GradientsParams) {
 fn clipping_scales_dense_gradients_and_rows_by_one_factor() {
     // Squares: 25 + 10 dense, 1 + 4 + 9 of the classes, 16 of ln tau, 16 of another table: 81 in all.
     let (module, mut dense) = two_weights();
-    let mut head = HeadGradients {
-        classes: RowGradients { ids: vec![3, 8], values: vec![1.0, 2.0, -3.0, 0.0] },
-        ln_tau: Some(RowGradients { ids: vec![0], values: vec![4.0] }),
-    };
+    let classes = RowGradients { ids: vec![3, 8], values: vec![1.0, 2.0, -3.0, 0.0] };
+    let ln_tau = RowGradients { ids: vec![0], values: vec![4.0] };
+    let mut head = HeadGradients::new(classes, Some(ln_tau));
     let mut words = RowGradients { ids: vec![5], values: vec![-4.0] };
     let norm = clip_global_norm(&mut dense, &module, &mut [&mut head, &mut words], 4.5);
     assert!((norm - 9.0).abs() < 1e-6, "{norm}");

@@ -110,7 +110,7 @@ impl Classifier {
 
     /// Every part that a query and its logits are computed with, under its name outside of this project.
     pub fn export(&self) -> Vec<NamedTensor<'_>> {
-        let (n, d, width) = (self.head.classes(), self.head.dim(), self.head.table().width());
+        let (n, d, width) = (self.head.classes(), self.head.dim(), self.head.width());
         let shape = vec![self.features.rows(), self.features.width()];
         let mut parts = vec![NamedTensor::f32("features".into(), shape, self.features.data())];
         parts.extend(self.encoder.export());
@@ -127,7 +127,7 @@ impl Classifier {
 
     /// Numbers that are trained: feature rows, encoder, label rows.
     pub fn parameters(&self) -> usize {
-        self.features.data().len() + self.encoder.num_params() + self.head.table().data().len()
+        self.features.data().len() + self.encoder.num_params() + self.head.classes() * self.head.width()
     }
 }
 

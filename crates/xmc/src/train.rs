@@ -101,7 +101,7 @@ impl Task for XmcTask<'_> {
         check_finite(pass.output.mean, norm, step)?;
         self.model.step_rows(rate, &gradients)?;
         self.model.encoder = self.optimizer.step(rate, self.model.encoder.clone(), gradients.dense);
-        Ok(StepOutcome { loss: pass.output.mean, rows: pass.output.classes.len(), examples: batch.len() })
+        Ok(StepOutcome { loss: pass.output.mean, rows: pass.output.distinct, examples: batch.len() })
     }
 
     fn evaluate(&self, split: Split, stop: &Stop) -> Result<Option<Evaluated>, Error> {

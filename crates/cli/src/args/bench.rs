@@ -4,6 +4,8 @@ use std::num::NonZeroUsize;
 
 use clap::ValueEnum;
 
+use super::DeviceChoice;
+
 /// Arguments of `rfs bench`.
 ///
 /// The defaults of `draws` are the grid of the poster of Rawat et al. 2019; those of `step` are one size of batch over
@@ -47,6 +49,9 @@ pub struct BenchArgs {
     /// Threads to compute with [default: one for each core].
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
+    /// Where to compute; a graphics card for step alone.
+    #[arg(long, value_enum, default_value_t)]
+    pub device: DeviceChoice,
     /// Print one JSON object on the standard output and nothing else there.
     #[arg(long)]
     pub json: bool,

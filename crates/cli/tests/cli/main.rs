@@ -11,6 +11,8 @@ mod early_stop;
 mod full_disk;
 #[cfg(unix)]
 mod interrupted;
+#[cfg(feature = "wgpu")]
+mod on_card;
 mod outcome;
 mod predict;
 mod repeatable;

@@ -110,6 +110,8 @@ impl Rig {
     pub fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rfs"));
         command.args(arguments.split_whitespace()).current_dir(self.place.path()).env("RFS_DATA", self.place.path());
+        // Without a folder to run in, the drivers of graphics cards print errors of their own.
+        command.env("XDG_RUNTIME_DIR", self.place.path());
         command
     }
 

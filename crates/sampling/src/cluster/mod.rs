@@ -105,6 +105,16 @@ impl ClusterSampler {
         &self.shape.leaves
     }
 
+    /// The settings, every default filled in.
+    pub fn config(&self) -> &ClusterConfig {
+        &self.config
+    }
+
+    /// Share of each leaf in the law of frequencies; with three levels followed by those of the groups.
+    pub fn frequencies(&self) -> &[f32] {
+        &self.frequencies
+    }
+
     /// Factor of the row of a class.
     fn scale_of(&self, class: usize) -> f32 {
         self.inverse_norms.get(class).copied().unwrap_or(1.0)

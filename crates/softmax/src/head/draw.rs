@@ -45,7 +45,7 @@ impl SampledSoftmaxLoss {
     }
 
     fn draw_each(&self, request: BatchRequest<'_>, labels: &Labels, terms: &Terms) -> Result<Candidates, Error> {
-        let (sampler, classes, draws) = (&*self.sampler, self.class_rows(), request.draws);
+        let (sampler, classes, draws) = (self.sampler(), self.class_rows(), request.draws);
         let excluded = |query: usize| (!labels.of(query).is_empty()).then(|| labels.excluded(query));
         match self.config.estimator {
             Estimator::Published => {
@@ -64,7 +64,7 @@ impl SampledSoftmaxLoss {
     fn draw_together(&self, request: BatchRequest<'_>, labels: &Labels, terms: &Terms) -> Result<Candidates, Error> {
         let counted = counted_queries(request.queries, labels, self.dim);
         let request = BatchRequest { queries: counted.as_deref().unwrap_or(request.queries), ..request };
-        let (drawn, law) = draw_shared(&*self.sampler, self.class_rows(), request)?;
+        let (drawn, law) = draw_shared(self.sampler(), self.class_rows(), request)?;
         let candidates = Candidates::from_shared_draws(labels.len(), &drawn, request.draws).without_labels(labels);
         if self.config.estimator == Estimator::Published {
             return Ok(candidates);

@@ -76,9 +76,9 @@ impl Evaluator<'_> {
 impl SampledSoftmaxLoss {
     /// Prepares an evaluation: normalises the rows once, for all its batches. O(n d).
     pub fn evaluator(&self) -> Evaluator<'_> {
-        let mut rows = Cow::Borrowed(self.table.data());
+        let mut rows = Cow::Borrowed(self.table().data());
         if self.config.normalized {
-            divide_by_norms(rows.to_mut(), self.table.width(), self.dim);
+            divide_by_norms(rows.to_mut(), self.width(), self.dim);
         }
         Evaluator { head: self, rows }
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::store::{HostParts, Store};
 use super::{SampledSoftmaxLoss, classes_of, sampler_state};
 use crate::state::{NamedTensor, StateSource};
 use crate::{Error, StateFile};
@@ -10,11 +11,12 @@ use crate::{Error, StateFile};
 impl SampledSoftmaxLoss {
     /// Rows, optimizer state, temperature and sampler, for a checkpoint.
     pub fn state(&self) -> Vec<NamedTensor<'_>> {
-        let mut tensors = self.table.state("classes");
+        let HostParts { table, sampler } = self.store.host();
+        let mut tensors = table.state("classes");
         tensors.extend(self.ln_tau.state("ln_tau"));
         tensors.push(NamedTensor::u64("head.seed".into(), vec![self.seed]));
         tensors.push(NamedTensor::u64("head.steps".into(), vec![self.steps]));
-        tensors.extend(sampler_state::of(&self.sampler));
+        tensors.extend(sampler_state::of(sampler));
         tensors
     }
 
@@ -25,18 +27,43 @@ impl SampledSoftmaxLoss {
     /// another seed, which fixes projection and draws; [`Error::Sampler`] if a row is not finite; [`Error::Shared`]
     /// while a clone is alive. Nothing has changed then.
     pub fn restore(&mut self, source: &mut dyn StateSource) -> Result<(), Error> {
-        let sampler = Arc::get_mut(&mut self.sampler).ok_or(Error::Shared)?;
-        let table = self.table.saved("classes", source)?;
-        let ln_tau = self.ln_tau.saved("ln_tau", source)?;
-        let seed = source.u64("head.seed", 1)?[0];
-        if seed != self.seed {
-            let why = format!("the saved head has the seed {seed}");
-            return Err(Error::BadSetting { field: "seed", value: self.seed.to_string(), why });
+        match &mut self.store {
+            Store::Host(parts) => {
+                let HostParts { table, sampler } = parts;
+                let sampler = Arc::get_mut(sampler).ok_or(Error::Shared)?;
+                let saved = table.saved("classes", source)?;
+                let ln_tau = self.ln_tau.saved("ln_tau", source)?;
+                let seed = source.u64("head.seed", 1)?[0];
+                if seed != self.seed {
+                    let why = format!("the saved head has the seed {seed}");
+                    return Err(Error::BadSetting { field: "seed", value: self.seed.to_string(), why });
+                }
+                let steps = source.u64("head.steps", 1)?[0];
+                // The sampler comes last: it refuses before it changes anything, and after it nothing can fail.
+                sampler_state::restore(sampler, classes_of(&saved, &self.config), source)?;
+                (*table, self.ln_tau, self.steps) = (saved, ln_tau, steps);
+                Ok(())
+            }
+            #[cfg(feature = "device")]
+            Store::Device(parts) => {
+                let parts = Arc::get_mut(parts).ok_or(Error::Shared)?.take_mirror();
+                self.restore_through_host(parts, source)
+            }
         }
-        let steps = source.u64("head.steps", 1)?[0];
-        // The sampler comes last: it refuses before it changes anything, and after it nothing can fail.
-        sampler_state::restore(sampler, classes_of(&table, &self.config), source)?;
-        (self.table, self.ln_tau, self.steps) = (table, ln_tau, steps);
+    }
+
+    /// Takes up a saved state on the host, and copies it to the device.
+    #[cfg(feature = "device")]
+    fn restore_through_host(&mut self, parts: HostParts, source: &mut dyn StateSource) -> Result<(), Error> {
+        let on_device = std::mem::replace(&mut self.store, Store::Host(parts));
+        if let Err(error) = self.restore(source) {
+            self.store = on_device;
+            return Err(error);
+        }
+        // Two copies on the device might not fit.
+        drop(on_device);
+        let parts = self.store.host().clone();
+        self.store = Store::new(parts, &self.device, self.dim, &self.config)?;
         Ok(())
     }
 

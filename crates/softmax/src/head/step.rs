@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rf_sampling::{ClassId, Sampler};
 
+use super::store::{HostParts, Store};
 use super::{HeadGradients, SampledSoftmaxLoss, classes_of};
 use crate::Error;
 
@@ -19,14 +20,25 @@ impl SampledSoftmaxLoss {
     }
 
     /// The first half of [`step`](Self::step): steps the touched rows and returns what they were, `[ids, width]`, or
-    /// nothing if the sampler does not ask for it. The sampler does not know the new rows until [`refresh`](Self::refresh).
+    /// nothing if the sampler does not ask for it or all is on a graphics card. The sampler does not know the new rows until [`refresh`](Self::refresh).
     ///
     /// # Errors
     /// [`Error::Shared`] while a clone is alive.
     pub fn step_rows(&mut self, rate: f64, gradients: &HeadGradients) -> Result<Vec<f32>, Error> {
-        let sampler = Arc::get_mut(&mut self.sampler).ok_or(Error::Shared)?;
-        let before = if sampler.reads_before() { self.table.read(&gradients.classes.ids)? } else { Vec::new() };
-        self.table.step(rate, &gradients.classes)?;
+        let before = match &mut self.store {
+            Store::Host(HostParts { table, sampler }) => {
+                let sampler = Arc::get_mut(sampler).ok_or(Error::Shared)?;
+                let before = if sampler.reads_before() { table.read(&gradients.classes.ids)? } else { Vec::new() };
+                table.step(rate, &gradients.classes)?;
+                before
+            }
+            #[cfg(feature = "device")]
+            Store::Device(parts) => {
+                let parts = Arc::get_mut(parts).ok_or(Error::Shared)?;
+                parts.step_rows(rate, gradients.on_device.as_ref().expect("gradients of a head on this device"));
+                Vec::new()
+            }
+        };
         if let Some(gradient) = &gradients.ln_tau {
             self.ln_tau.step(rate, gradient)?;
         }
@@ -34,12 +46,22 @@ impl SampledSoftmaxLoss {
         Ok(before)
     }
 
-    /// The second half of [`step`](Self::step): the sampler takes up the rows `ids`, which were `before`.
+    /// The second half of [`step`](Self::step): the sampler takes up the rows `ids`, which were `before`; on a graphics card the rows
+    /// of the last step.
     ///
     /// # Errors
     /// [`Error::Shared`] while a clone is alive; [`Error::Sampler`] if a row is not finite.
     pub fn refresh(&mut self, ids: &[ClassId], before: &[f32]) -> Result<(), Error> {
-        let sampler = Arc::get_mut(&mut self.sampler).ok_or(Error::Shared)?;
-        Ok(sampler.refresh(ids, before, classes_of(&self.table, &self.config))?)
+        match &mut self.store {
+            Store::Host(HostParts { table, sampler }) => {
+                let sampler = Arc::get_mut(sampler).ok_or(Error::Shared)?;
+                Ok(sampler.refresh(ids, before, classes_of(table, &self.config))?)
+            }
+            #[cfg(feature = "device")]
+            Store::Device(parts) => {
+                Arc::get_mut(parts).ok_or(Error::Shared)?.refresh();
+                Ok(())
+            }
+        }
     }
 }

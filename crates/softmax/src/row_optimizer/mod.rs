@@ -12,6 +12,8 @@ mod lazy_adam;
 mod row_wise_adagrad;
 mod sgd;
 
+#[cfg(feature = "device")]
+pub(crate) use lazy_adam::Factors;
 use rayon::prelude::*;
 use rf_sampling::{Buffer, split_rows};
 use serde::{Deserialize, Serialize};

@@ -17,9 +17,11 @@ mod row;
 mod step;
 mod table;
 
+use burn::tensor::Device;
 use serde::Serialize;
 
-use crate::args::{Bench, BenchArgs};
+use crate::args::{Bench, BenchArgs, DeviceChoice};
+use crate::exit::bad_input;
 use entrant::Entrant;
 use grid::{Case, Grid};
 use machine::Machine;
@@ -27,8 +29,9 @@ use memory::Budget;
 use row::{Row, Skipped};
 
 /// Measures every case of the grid that fits the memory, and prints the outcome.
-pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
+pub fn run(args: &BenchArgs, device: &Device) -> anyhow::Result<()> {
     let grid = Grid::new(args)?;
+    check_device(args, &grid)?;
     let budget = Budget::new(args.memory_gib)?;
     let (mut rows, mut left_out) = (Vec::new(), Vec::new());
     for case in &grid.cases {
@@ -39,7 +42,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
             eprintln!("{skipped}");
             left_out.push(skipped);
         } else {
-            let row = measure(case)?;
+            let row = measure(case, device)?;
             eprintln!("    {row}");
             rows.push(row);
         }
@@ -55,12 +58,24 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn measure(case: &Case) -> anyhow::Result<Row> {
+/// Only the steps of a head run on a graphics card.
+fn check_device(args: &BenchArgs, grid: &Grid) -> anyhow::Result<()> {
+    if args.device == DeviceChoice::Cpu {
+        return Ok(());
+    }
+    let on_host = |case: &&Case| !matches!((case.bench, &case.entrant), (Bench::Step, Entrant::Sampler(_)));
+    match grid.cases.iter().find(on_host) {
+        Some(case) => Err(bad_input(format!("{} {} is timed with --device cpu alone", args.what.name(), case.name))),
+        None => Ok(()),
+    }
+}
+
+fn measure(case: &Case, device: &Device) -> anyhow::Result<Row> {
     memory::reset_peak();
     match (case.bench, &case.entrant) {
         (Bench::Draws, _) => draws::measure(case),
         (Bench::Step, Entrant::DenseAdam) => dense::measure(case),
-        (Bench::Step, _) => step::measure(case),
+        (Bench::Step, _) => step::measure(case, device),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A whole training step of the head.
 
 use burn::tensor::Device;
-use rf_sampling::{ClassId, Sampler};
+use rf_sampling::{ClassId, Sampler, Work};
 use rf_softmax::{HeadGradients, RowGradients, RowOptimizer, SampledSoftmaxLoss, to_vec};
 use rf_training::peak_memory_bytes;
 
@@ -20,11 +20,15 @@ pub const RATE: f64 = 0.01;
 const TOUCHED_TOGETHER: usize = 1 << 16;
 
 /// Times training steps of a head with lazy Adam, each with queries and targets of its own.
-pub fn measure(case: &Case) -> anyhow::Result<Row> {
-    let mut head = case.head(RowOptimizer::LazyAdam, &Device::flex().autodiff())?;
-    touch_all(&mut head)?;
+pub fn measure(case: &Case, device: &Device) -> anyhow::Result<Row> {
+    let mut head = case.head(RowOptimizer::LazyAdam, &device.clone().autodiff())?;
+    let on_host = head.is_on_host();
+    if on_host {
+        touch_all(&mut head)?;
+    }
+    let once: fn(&Case, &mut SampledSoftmaxLoss, u64) -> _ = if on_host { once } else { once_on_card };
     let laps = case.pace.run(|number| once(case, &mut head, number))?;
-    let mut row = Row::new(case, &laps, &STEP, head.sampler().bytes());
+    let mut row = Row::new(case, &laps, &STEP, head.sampler_bytes());
     row.set_memory(head.bytes() as u64, peak_memory_bytes());
     row.set_costs(cost::of_step(case, &laps.counts()), &STEP);
     Ok(row)
@@ -33,11 +37,11 @@ pub fn measure(case: &Case) -> anyhow::Result<Row> {
 /// Steps every row once with a gradient of zero, which changes none: the system hands out memory at the first write, and
 /// a step in the middle of a training run no longer pays for that.
 fn touch_all(head: &mut SampledSoftmaxLoss) -> anyhow::Result<()> {
-    let (n, width) = (head.classes(), head.table().width());
+    let (n, width) = (head.classes(), head.width());
     for first in (0..n).step_by(TOUCHED_TOGETHER) {
         let ids: Vec<ClassId> = (first..n.min(first + TOUCHED_TOGETHER)).map(|id| id as ClassId).collect();
         let values = vec![0.0; ids.len() * width];
-        head.step_rows(RATE, &HeadGradients { classes: RowGradients { ids, values }, ln_tau: None })?;
+        head.step_rows(RATE, &HeadGradients::new(RowGradients { ids, values }, None))?;
     }
     Ok(())
 }
@@ -61,5 +65,31 @@ fn once(case: &Case, head: &mut SampledSoftmaxLoss, number: u64) -> anyhow::Resu
     head.refresh(&output.classes, &rows_before)?;
     watch.lap("refresh");
 
-    Ok(Lap { parts: watch.parts(), counts: Counts::new(output.classes.len(), pairs, head.sampler().work() - before) })
+    Ok(Lap { parts: watch.parts(), counts: Counts::new(output.distinct, pairs, head.sampler().work() - before) })
+}
+
+/// The same on a graphics card: draws are part of the loss, and every part waits for the card.
+fn once_on_card(case: &Case, head: &mut SampledSoftmaxLoss, number: u64) -> anyhow::Result<Lap> {
+    let (h, targets) = inputs::batch(case, number, head.device());
+    let h = h.require_grad();
+    let device = head.device().clone();
+    device.sync()?;
+
+    let mut watch = Stopwatch::start();
+    let output = head.forward_ids(h, &targets)?;
+    device.sync()?;
+    watch.lap("loss");
+    let mut grads = output.loss.backward();
+    let gradients = head.gradient(&output, &mut grads);
+    device.sync()?;
+    watch.lap("backward");
+    head.step_rows(RATE, &gradients)?;
+    device.sync()?;
+    watch.lap("rows");
+    head.refresh(&[], &[])?;
+    device.sync()?;
+    watch.lap("refresh");
+
+    let pairs = case.batch * (1 + case.draws);
+    Ok(Lap { parts: watch.parts(), counts: Counts::new(output.distinct, pairs, Work::default()) })
 }

@@ -1,0 +1,39 @@
+//! Kernels of sampled softmax for graphics cards, in CubeCL: one source for Vulkan, Metal and CUDA.
+//!
+//! Tables, draws, loss, gradients, row steps and the sums of the sampler stay on the device. A step is a row of launches; what comes
+//! back are the loss, the number of distinct rows and a norm. Every kernel is tested against plain Rust.
+//!
+//! One decision shapes the crate: **a sum has one unit and one order.** No kernel adds floats atomically, so a result is a function of
+//! the input and the device, and a run can be repeated. Equal ids are brought together by a stable sort, and one unit adds what belongs
+//! to one number. Units of a cube therefore share nothing: no barriers, no shared memory, no plane operations, which the
+//! processors that run software Vulkan do not have.
+//!
+//! Buffers have a limit (2 GiB, 128 MiB on software Vulkan), so a [`Table`] lies in shards of whole rows.
+
+#![cfg(any(feature = "wgpu", feature = "cuda"))]
+// What `#[cube]` makes of a function has no documentation of its own.
+#![allow(missing_docs)]
+
+mod buffer;
+mod cluster;
+mod draws;
+mod loss;
+mod random;
+mod rows;
+mod scan;
+mod segments;
+mod sort;
+mod table;
+
+pub use buffer::Buffer;
+pub use cluster::{Cluster, ClusterParts};
+pub use cubecl::client::Client;
+pub use cubecl::server::Handle;
+pub use draws::StaticLaw;
+pub use loss::{Candidates, Lists, Loss, LossInput};
+pub use random::Draws;
+pub use rows::{Batch, Places, Rule, Step, Touched};
+pub use table::Table;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,428 @@
+//! Gradients of the distinct rows of a batch, and the step of these rows.
+
+use cubecl::client::Client;
+use cubecl::prelude::*;
+
+use crate::buffer::{cube_dim, grid};
+use crate::loss::{Candidates, Loss, total};
+use crate::segments::Segments;
+use crate::sort::sort;
+use crate::table::number;
+use crate::{Buffer, Table};
+
+/// Where each class lies in the order of a sampler's leaves.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// Slot of each class, `[n]`.
+    pub slot_of: Buffer<u32>,
+    /// Class of each slot, `[n]`.
+    pub class_at: Buffer<u32>,
+}
+
+/// A batch whose loss is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// Queries as they enter the logits, `[B, d]`.
+    pub queries: &'a Buffer<f32>,
+    /// Components of a query.
+    pub dim: usize,
+    /// Class rows, `[n, d]`, or `[n, d + 1]` with the biases in the last column.
+    pub table: &'a Table,
+    /// Whether rows are divided by their norm.
+    pub normalized: bool,
+    /// Pairs of queries and classes.
+    pub edges: &'a Candidates,
+    /// Their loss.
+    pub loss: &'a Loss,
+}
+
+/// The distinct rows that a batch touches, and their gradients.
+#[derive(Clone, Debug)]
+pub struct Touched {
+    /// How many rows.
+    pub count: usize,
+    /// Where they lie in the order of slots, ascending; in the order of classes where there are no slots.
+    pub(crate) slots: Buffer<u32>,
+    /// Their classes.
+    pub(crate) classes: Buffer<u32>,
+    /// Gradients, `[count, width]`; after a [step](Touched::step) the rows before it.
+    pub(crate) gradients: Buffer<f32>,
+    /// Sum of the squares of each gradient.
+    squares: Buffer<f32>,
+}
+
+impl Touched {
+    /// Brings the edges of each class together and adds their gradients in the order of the queries; waits for the device, to know how
+    /// many classes there are.
+    ///
+    /// With `G = sum_b w_b h_b` the gradient of a normalised row `c` is `(G - (sum_b w_b o_b) c/|c|) / |c|`.
+    pub fn of(batch: Batch<'_>, places: Option<&Places>) -> Self {
+        let Batch { queries, dim, table, normalized, edges, loss } = batch;
+        let (client, pairs, width) = (queries.client(), edges.ids.len(), table.width());
+        let keys = match places {
+            Some(places) => look_up(&places.slot_of, &edges.ids, pairs),
+            None => copy(&edges.ids),
+        };
+        let (keys, numbers) = sort(keys, count_up(client, pairs), table.rows());
+        let segments = Segments::of(&keys, &Buffer::upload(client, &[pairs as u32]));
+        let count = segments.count.download()[0] as usize;
+        let classes = match places {
+            Some(places) => look_up(&places.class_at, &segments.keys, count),
+            None => segments.keys.clone(),
+        };
+        let gradients = Buffer::empty(client, count * width);
+        add_edges::launch(
+            client,
+            grid(count * width),
+            cube_dim(),
+            queries.arg(),
+            table.arg(),
+            classes.arg(),
+            segments.starts.arg(),
+            numbers.arg(),
+            edges.queries.arg(),
+            loss.weights.arg(),
+            loss.plain.arg(),
+            loss.inverse.arg(),
+            gradients.arg(),
+            count,
+            table.shard_rows(),
+            dim,
+            width > dim,
+            normalized,
+        );
+        let squares = Buffer::empty(client, count);
+        square_rows::launch(client, grid(count), cube_dim(), gradients.arg(), squares.arg(), count, width);
+        Self { count, slots: segments.keys, classes, gradients, squares }
+    }
+
+    /// Classes and gradients on the host, for tests and those who look inside: `[count]` and `[count, width]`.
+    pub fn download(&self) -> (Vec<u32>, Vec<f32>) {
+        (self.classes.download()[..self.count].to_vec(), self.gradients.download())
+    }
+
+    /// Sum of the squares of all gradients; waits for the device.
+    pub fn squared_norm(&self) -> f64 {
+        f64::from(total(&self.squares).download()[0])
+    }
+
+    /// Steps the rows of a table and their optimizer state, each once. The gradients are spent: in their place lie the rows as they were.
+    ///
+    /// # Panics
+    /// If the state is not that of the rule.
+    pub fn step(&mut self, table: &Table, state: &[Table], step: Step) {
+        let Step { rule, rate, factor, second } = step;
+        assert_eq!(state.len(), rule.states(), "state tables of {rule:?}");
+        let client = table.client();
+        // A kernel has all its arguments, whatever the rule needs of them.
+        let unused = [Buffer::<f32>::empty(client, 1), Buffer::<f32>::empty(client, 1)];
+        for (number, rows) in table.shards().iter().enumerate() {
+            let state_of = |at: usize| state.get(at).map_or(&unused[at], |table| &table.shards()[number]).arg();
+            let first = number * table.shard_rows();
+            if rule == Rule::RowWiseAdagrad {
+                add_squares::launch(
+                    client,
+                    grid(self.count),
+                    cube_dim(),
+                    self.squares.arg(),
+                    self.classes.arg(),
+                    state_of(0),
+                    self.count,
+                    first,
+                    table.shard_rows(),
+                    factor * factor / table.width() as f32,
+                );
+            }
+            step_rows::launch(
+                client,
+                grid(self.count * table.width()),
+                cube_dim(),
+                self.classes.arg(),
+                self.gradients.arg(),
+                rows.arg(),
+                state_of(0),
+                state_of(1),
+                self.count,
+                first,
+                table.shard_rows(),
+                table.width(),
+                rate,
+                factor,
+                second,
+                rule as u32,
+            );
+        }
+    }
+}
+
+/// What the rows of a table are stepped with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Rule {
+    /// `x -= lr g`.
+    Sgd = 0,
+    /// `s += g²; x -= lr g / (sqrt(s) + 1e-10)`.
+    Adagrad = 1,
+    /// `s += mean(g²); x -= lr g / (sqrt(s) + 1e-8)`, one `s` a row.
+    RowWiseAdagrad = 2,
+    /// Adam with beta 0.9 and 0.999, eps 1e-8; moments of untouched rows stay as they are.
+    LazyAdam = 3,
+}
+
+impl Rule {
+    /// State tables that the rule keeps.
+    pub fn states(self) -> usize {
+        [0, 1, 1, 2][self as usize]
+    }
+}
+
+/// One step of a table.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// The rule.
+    pub rule: Rule,
+    /// Learning rate; of lazy Adam divided by the bias correction of the first moment.
+    pub rate: f32,
+    /// What every gradient is multiplied by.
+    pub factor: f32,
+    /// One over the square root of the bias correction of lazy Adam's second moment; no part of other rules.
+    pub second: f32,
+}
+
+fn copy(values: &Buffer<u32>) -> Buffer<u32> {
+    let out = Buffer::empty(values.client(), values.len());
+    copy_words::launch(values.client(), grid(values.len()), cube_dim(), values.arg(), out.arg(), values.len());
+    out
+}
+
+/// `0, 1, 2, …`.
+fn count_up(client: &Client, len: usize) -> Buffer<u32> {
+    let out = Buffer::empty(client, len);
+    write_numbers::launch(client, grid(len), cube_dim(), out.arg(), len);
+    out
+}
+
+/// `table[at[i]]` for the first `len` of a list.
+fn look_up(table: &Buffer<u32>, at: &Buffer<u32>, len: usize) -> Buffer<u32> {
+    let out = Buffer::empty(table.client(), len);
+    look_up_words::launch(table.client(), grid(len), cube_dim(), table.arg(), at.arg(), out.arg(), len);
+    out
+}
+
+#[cube(launch)]
+fn copy_words(from: &[u32], to: &mut [u32], len: usize) {
+    if ABSOLUTE_POS < len {
+        to[ABSOLUTE_POS] = from[ABSOLUTE_POS];
+    }
+}
+
+#[cube(launch)]
+fn write_numbers(to: &mut [u32], len: usize) {
+    if ABSOLUTE_POS < len {
+        to[ABSOLUTE_POS] = ABSOLUTE_POS as u32;
+    }
+}
+
+#[cube(launch)]
+fn look_up_words(table: &[u32], at: &[u32], to: &mut [u32], len: usize) {
+    if ABSOLUTE_POS < len {
+        to[ABSOLUTE_POS] = table[at[ABSOLUTE_POS] as usize];
+    }
+}
+
+/// One number of one row's gradient a unit.
+#[cube(launch)]
+#[allow(clippy::too_many_arguments)]
+fn add_edges(
+    queries: &[f32],
+    shards: Sequence<Box<[f32]>>,
+    classes: &[u32],
+    starts: &[u32],
+    numbers: &[u32],
+    edge_queries: &[u32],
+    weights: &[f32],
+    plain: &[f32],
+    inverse: &[f32],
+    gradients: &mut [f32],
+    count: usize,
+    shard_rows: usize,
+    #[comptime] dim: usize,
+    #[comptime] bias: bool,
+    #[comptime] normalized: bool,
+) {
+    let width = comptime!(dim + bias as usize);
+    if ABSOLUTE_POS < count * width {
+        let row = ABSOLUTE_POS / width;
+        let column = ABSOLUTE_POS % width;
+        let mut sum = 0.0f32;
+        let mut radial = 0.0f32;
+        let mut scale = 1.0f32;
+        for at in starts[row] as usize..starts[row + 1] as usize {
+            let edge = numbers[at] as usize;
+            let weight = weights[edge];
+            if column < dim {
+                sum += weight * queries[edge_queries[edge] as usize * dim + column];
+                radial += weight * plain[edge];
+                scale = inverse[edge];
+            } else {
+                sum += weight;
+            }
+        }
+        if comptime!(normalized) {
+            if column < dim {
+                let x = number(&shards, shard_rows, classes[row] as usize, column, width);
+                sum = (sum - radial * x * scale) * scale;
+            }
+        }
+        gradients[ABSOLUTE_POS] = sum;
+    }
+}
+
+#[cube(launch)]
+fn square_rows(rows: &[f32], squares: &mut [f32], count: usize, width: usize) {
+    if ABSOLUTE_POS < count {
+        let mut sum = 0.0f32;
+        for column in 0..width {
+            let x = rows[ABSOLUTE_POS * width + column];
+            sum += x * x;
+        }
+        squares[ABSOLUTE_POS] = sum;
+    }
+}
+
+/// The sums of row-wise Adagrad.
+#[cube(launch)]
+#[allow(clippy::too_many_arguments)]
+fn add_squares(
+    squares: &[f32],
+    classes: &[u32],
+    sums: &mut [f32],
+    count: usize,
+    first: usize,
+    shard_rows: usize,
+    factor: f32,
+) {
+    if ABSOLUTE_POS < count {
+        let class = classes[ABSOLUTE_POS] as usize;
+        if class >= first && class < first + shard_rows {
+            sums[class - first] += factor * squares[ABSOLUTE_POS];
+        }
+    }
+}
+
+/// One number of one row a unit; rows of other shards are left alone.
+#[cube(launch)]
+#[allow(clippy::too_many_arguments)]
+fn step_rows(
+    classes: &[u32],
+    gradients: &mut [f32],
+    rows: &mut [f32],
+    first_state: &mut [f32],
+    second_state: &mut [f32],
+    count: usize,
+    first: usize,
+    shard_rows: usize,
+    width: usize,
+    rate: f32,
+    factor: f32,
+    second: f32,
+    #[comptime] rule: u32,
+) {
+    if ABSOLUTE_POS < count * width {
+        let class = classes[ABSOLUTE_POS / width] as usize;
+        if class >= first && class < first + shard_rows {
+            let at = (class - first) * width + ABSOLUTE_POS % width;
+            let g = factor * gradients[ABSOLUTE_POS];
+            let x = rows[at];
+            gradients[ABSOLUTE_POS] = x;
+            if comptime!(rule == 0) {
+                rows[at] = x - rate * g;
+            } else if comptime!(rule == 1) {
+                let sum = first_state[at] + g * g;
+                first_state[at] = sum;
+                rows[at] = x - rate * g / (sum.sqrt() + 1e-10f32);
+            } else if comptime!(rule == 2) {
+                rows[at] = x - rate * g / (first_state[class - first].sqrt() + 1e-8f32);
+            } else {
+                let m = 0.9f32 * first_state[at] + 0.1f32 * g;
+                let v = 0.999f32 * second_state[at] + 0.001f32 * g * g;
+                first_state[at] = m;
+                second_state[at] = v;
+                rows[at] = x - rate * m / (v.sqrt() * second + 1e-8f32);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{client, numbers};
+
+    const WIDTH: usize = 3;
+
+    fn touched(client: &Client, classes: &[u32], gradients: &[f32]) -> Touched {
+        let squares: Vec<f32> = gradients.chunks(WIDTH).map(|row| row.iter().map(|g| g * g).sum()).collect();
+        Touched {
+            count: classes.len(),
+            slots: Buffer::upload(client, classes),
+            classes: Buffer::upload(client, classes),
+            gradients: Buffer::upload(client, gradients),
+            squares: Buffer::upload(client, &squares),
+        }
+    }
+
+    /// One row by the formulas of the rules.
+    fn stepped(rule: Rule, row: &mut [f32], g: &[f32], state: &mut [Vec<f32>], step: Step) {
+        let Step { rate, second, .. } = step;
+        let mean = g.iter().map(|g| g * g).sum::<f32>() / g.len() as f32;
+        if rule == Rule::RowWiseAdagrad {
+            state[0][0] += mean;
+        }
+        for (j, (x, g)) in row.iter_mut().zip(g).enumerate() {
+            match rule {
+                Rule::Sgd => *x -= rate * g,
+                Rule::Adagrad => {
+                    state[0][j] += g * g;
+                    *x -= rate * g / (state[0][j].sqrt() + 1e-10);
+                }
+                Rule::RowWiseAdagrad => *x -= rate * g / (state[0][0].sqrt() + 1e-8),
+                Rule::LazyAdam => {
+                    state[0][j] = 0.9 * state[0][j] + 0.1 * g;
+                    state[1][j] = 0.999 * state[1][j] + 0.001 * g * g;
+                    *x -= rate * state[0][j] / (state[1][j].sqrt() * second + 1e-8);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rules_step_the_named_rows_and_no_other() {
+        let Some(client) = client() else { return };
+        let (classes, gradients) = ([1, 3, 4, 7], numbers(4 * WIDTH, 5));
+        for rule in [Rule::Sgd, Rule::Adagrad, Rule::RowWiseAdagrad, Rule::LazyAdam] {
+            let mut rows = numbers(9 * WIDTH, 6);
+            let width = if rule == Rule::RowWiseAdagrad { 1 } else { WIDTH };
+            let mut state: Vec<Vec<f32>> =
+                (0..rule.states()).map(|_| numbers(9 * width, 7).iter().map(|x| x.abs()).collect()).collect();
+            let table = Table::in_shards(&client, &rows, WIDTH, 4);
+            let tables: Vec<Table> = state.iter().map(|state| Table::in_shards(&client, state, width, 4)).collect();
+            let step = Step { rule, rate: 0.1, factor: 0.5, second: 1.3 };
+            let mut on_device = touched(&client, &classes, &gradients);
+            let before: Vec<f32> = classes.iter().flat_map(|&c| rows[c as usize * WIDTH..][..WIDTH].to_vec()).collect();
+            on_device.step(&table, &tables, step);
+            assert_eq!(on_device.download().1, before);
+
+            for (&class, g) in classes.iter().zip(gradients.chunks(WIDTH)) {
+                let at = class as usize;
+                let g: Vec<f32> = g.iter().map(|g| 0.5 * g).collect();
+                let mut of_row: Vec<Vec<f32>> = state.iter().map(|s| s[at * width..][..width].to_vec()).collect();
+                stepped(rule, &mut rows[at * WIDTH..][..WIDTH], &g, &mut of_row, step);
+                state.iter_mut().zip(of_row).for_each(|(s, row)| s[at * width..][..width].copy_from_slice(&row));
+            }
+            let close = |got: &[f32], want: &[f32]| got.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-5);
+            assert!(close(&table.download(), &rows), "{rule:?}");
+            assert!(tables.iter().zip(&state).all(|(got, want)| close(&got.download(), want)), "{rule:?}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Tables of rows, in shards that fit a binding.
+
+use cubecl::client::Client;
+use cubecl::prelude::*;
+
+use crate::Buffer;
+
+/// A table of rows on a device.
+///
+/// Shard `s` has the rows `s * shard_rows ..`; every shard is a buffer of its own. A clone names the same rows.
+#[derive(Clone, Debug)]
+pub struct Table {
+    rows: usize,
+    width: usize,
+    shard_rows: usize,
+    shards: Vec<Buffer<f32>>,
+}
+
+impl Table {
+    /// Copies a table of the host, `[rows, width]`, in shards of a given number of rows.
+    ///
+    /// # Panics
+    /// If `data` is no whole number of rows, or there are no rows in a shard.
+    pub fn in_shards(client: &Client, data: &[f32], width: usize, shard_rows: usize) -> Self {
+        assert!(width > 0 && data.len().is_multiple_of(width), "{} numbers are no rows of {width}", data.len());
+        assert!(shard_rows > 0, "a row of {width} numbers does not fit a buffer of the device");
+        let shards = data.chunks(shard_rows * width).map(|rows| Buffer::upload(client, rows)).collect();
+        Self { rows: data.len() / width, width, shard_rows, shards }
+    }
+
+    /// Rows of that width that a buffer can hold.
+    pub fn largest_shard(client: &Client, width: usize) -> usize {
+        let bytes = client.properties().memory.max_page_size.min(1 << 31) as usize;
+        bytes / (width * size_of::<f32>())
+    }
+
+    /// Copies all rows to the host, `[rows, width]`.
+    pub fn download(&self) -> Vec<f32> {
+        self.shards.iter().flat_map(Buffer::download).collect()
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Numbers in a row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Rows in a shard; the last may have fewer.
+    pub fn shard_rows(&self) -> usize {
+        self.shard_rows
+    }
+
+    /// The device.
+    pub fn client(&self) -> &Client {
+        self.shards[0].client()
+    }
+
+    pub(crate) fn shards(&self) -> &[Buffer<f32>] {
+        &self.shards
+    }
+
+    /// All shards as one argument of a kernel.
+    pub(crate) fn arg(&self) -> SequenceArg<Box<[f32]>> {
+        self.shards.iter().map(Buffer::arg).collect()
+    }
+}
+
+/// A product of a query with a row, and the sum of the row's squares.
+#[derive(CubeType, Clone, Copy)]
+pub(crate) struct Product {
+    pub dot: f32,
+    pub squares: f32,
+    /// The number after the first `dim` of the row; 0 without a bias.
+    pub bias: f32,
+}
+
+/// The product of `dim` numbers from `query_at` on with the first `dim` of a row.
+#[cube]
+pub(crate) fn product(
+    queries: &[f32],
+    query_at: usize,
+    shards: &Sequence<Box<[f32]>>,
+    shard_rows: usize,
+    row: usize,
+    #[comptime] dim: usize,
+    #[comptime] bias: bool,
+) -> Product {
+    let mut dot = 0.0f32;
+    let mut squares = 0.0f32;
+    let mut last = 0.0f32;
+    let shard = row / shard_rows;
+    let width = comptime!(dim + bias as usize);
+    let at = (row - shard * shard_rows) * width;
+    #[unroll]
+    for number in 0..shards.len() {
+        if shard == number {
+            let rows = &shards[number];
+            for j in 0..dim {
+                let x = rows[at + j];
+                dot += queries[query_at + j] * x;
+                squares += x * x;
+            }
+            if comptime!(bias) {
+                last = rows[at + dim];
+            }
+        }
+    }
+    Product { dot, squares, bias: last }
+}
+
+/// One number of a row.
+#[cube]
+pub(crate) fn number(
+    shards: &Sequence<Box<[f32]>>,
+    shard_rows: usize,
+    row: usize,
+    column: usize,
+    #[comptime] width: usize,
+) -> f32 {
+    let mut value = 0.0f32;
+    let shard = row / shard_rows;
+    let at = (row - shard * shard_rows) * width + column;
+    #[unroll]
+    for number in 0..shards.len() {
+        if shard == number {
+            value = shards[number][at];
+        }
+    }
+    value
+}
+
+/// `1 / |row|` from the sum of squares, at most 1e12; 1 for rows that enter as they are.
+#[cube]
+pub(crate) fn inverse_norm(squares: f32, #[comptime] normalized: bool) -> f32 {
+    let mut inverse = 1.0f32;
+    if comptime!(normalized) {
+        let norm = squares.sqrt();
+        inverse = 1e12f32;
+        if norm > 1e-12f32 {
+            inverse = 1.0f32 / norm;
+        }
+    }
+    inverse
+}
+
+/// The list that an element belongs to: the last whose start is not above it.
+#[cube]
+pub(crate) fn list_of(starts: &[u32], lists: usize, element: u32) -> usize {
+    let mut low = 0usize;
+    let mut high = lists;
+    while low + 1 < high {
+        let middle = (low + high) / 2;
+        if starts[middle] <= element {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    low
+}

@@ -1,0 +1,214 @@
+//! Heads on a graphics card beside those on the host. Software Vulkan (`mesa-vulkan-drivers`) is card enough.
+
+#![cfg(feature = "wgpu")]
+
+use burn::tensor::{Device, DeviceKind, DeviceType, Tensor, TensorData};
+use rf_softmax::{
+    ClusterConfig, Error, Grouping, Labels, OtherLabels, RffConfig, RowOptimizer, SampledSoftmaxLoss,
+    SampledSoftmaxLossConfig, SamplerConfig, Sharing, UnigramConfig, to_vec,
+};
+
+const CLASSES: usize = 60;
+const DIM: usize = 6;
+const BATCH: usize = 8;
+
+/// The card, or none, which is said aloud; where `RFS_EXPECT_DEVICE` is set, none is a failure.
+fn card() -> Option<Device> {
+    if Device::enumerate(DeviceType::Wgpu).is_empty() {
+        assert!(std::env::var_os("RFS_EXPECT_DEVICE").is_none(), "no device for wgpu");
+        eprintln!("skipped: no device for wgpu; install mesa-vulkan-drivers");
+        return None;
+    }
+    Some(Device::wgpu(DeviceKind::DefaultDevice).autodiff())
+}
+
+fn host() -> Device {
+    Device::flex().autodiff()
+}
+
+fn config(sampler: SamplerConfig) -> SampledSoftmaxLossConfig {
+    SampledSoftmaxLossConfig::new(CLASSES, DIM)
+        .with_sampler(sampler)
+        .with_draws(12)
+        .with_scale(true, 4.0)
+        .with_bias(true)
+        .with_counts((0..CLASSES as u64).map(|class| 1 + 400 / (1 + class * 7 % 60)).collect())
+        .with_seed(9)
+}
+
+fn cluster(leaf_size: usize) -> SamplerConfig {
+    SamplerConfig::Cluster(ClusterConfig { leaf_size: Some(leaf_size), ..Default::default() })
+}
+
+/// Queries of a step and a target for each: the class whose number the sign pattern of the query spells.
+fn batch(step: u64, device: &Device) -> (Tensor<2>, Vec<u32>) {
+    let number = |at: u64| ((step * 1000 + at) as f32 * 12.9898).sin() * 43_758.547;
+    let values: Vec<f32> =
+        (0..(BATCH * DIM) as u64).map(|at| number(at).fract() - 0.5 * number(at).fract().signum()).collect();
+    let spell = |query: &[f32]| query.iter().fold(0, |sum, x| 2 * sum + u32::from(*x > 0.0)) % CLASSES as u32;
+    let targets = values.chunks(DIM).map(spell).collect();
+    (Tensor::from_data(TensorData::new(values, [BATCH, DIM]), device), targets)
+}
+
+fn step(head: &mut SampledSoftmaxLoss, number: u64) -> f64 {
+    let (h, targets) = batch(number, head.device());
+    let output = head.forward_ids(h.require_grad(), &targets).unwrap();
+    let mut grads = output.loss.backward();
+    let gradients = head.gradient(&output, &mut grads);
+    head.step(0.05, &gradients).unwrap();
+    output.mean
+}
+
+/// Mean exact loss over a few batches, in nats.
+fn exact(head: &SampledSoftmaxLoss) -> f64 {
+    let (evaluator, device) = (head.evaluator(), head.device().clone().inner());
+    let nll = (500..520).flat_map(|step| {
+        let (h, targets) = batch(step, &device);
+        evaluator.nll(h, &targets).unwrap()
+    });
+    nll.map(f64::from).sum::<f64>() / (20 * BATCH) as f64
+}
+
+/// With one leaf the proposal is the softmax without the true classes, and then every draw gives the full loss.
+#[test]
+fn with_the_softmax_as_the_proposal_the_loss_is_the_full_one_whatever_is_drawn() {
+    let Some(card) = card() else { return };
+    let labels = Labels::from_lists([&[3, 8][..], &[], &[5], &[0], &[59], &[], &[1, 2, 3], &[7]]);
+    for others in [OtherLabels::Excluded, OtherLabels::Included] {
+        let mut loss =
+            rf_softmax::LossConfig { draws: 12, tau: 4.0, bias: true, sampler: cluster(CLASSES), ..Default::default() };
+        loss.other_labels = others;
+        let config = |kind| {
+            let loss = rf_softmax::LossConfig { kind, ..loss.clone() };
+            SampledSoftmaxLossConfig::new(CLASSES, DIM).with_loss(loss).with_seed(9)
+        };
+        let sampled = config(rf_softmax::LossKind::Sampled).init(&card).unwrap();
+        let full = config(rf_softmax::LossKind::Full).init(&host()).unwrap();
+        let output = sampled.forward_labels(batch(1, &card).0, &labels).unwrap();
+        let want = full.forward_labels(batch(1, &host()).0, &labels).unwrap();
+        assert!((output.mean - want.mean).abs() < 1e-4, "{others:?}: {} and {}", output.mean, want.mean);
+        assert!((f64::from(output.loss.into_scalar::<f32>()) - want.mean).abs() < 1e-4);
+    }
+}
+
+/// The mean gradient over many draws against the full one, of queries and rows.
+#[test]
+fn the_mean_gradient_is_the_full_one_where_the_proposal_is_the_softmax() {
+    let Some(card) = card() else { return };
+    let (h, targets) = batch(3, &host());
+    let query_gradient = |head: &SampledSoftmaxLoss, scale: f32| {
+        let h = Tensor::<2>::from_data(h.clone().into_data(), head.device()).require_grad();
+        let output = head.forward_ids(h.clone(), &targets).unwrap();
+        to_vec(h.grad(&(output.loss * scale).backward()).unwrap())
+    };
+    let want =
+        query_gradient(&config(cluster(CLASSES)).with_kind(rf_softmax::LossKind::Full).init(&host()).unwrap(), 2.0);
+    let mut mean = vec![0.0f32; want.len()];
+    for seed in 0..200 {
+        let head = config(cluster(CLASSES)).with_seed(9).with_draws(50);
+        let rows = head.clone().init(&host()).unwrap().table().data().to_vec();
+        let head = head.with_rows(rows).with_seed(seed).init(&card).unwrap();
+        mean.iter_mut().zip(query_gradient(&head, 2.0)).for_each(|(mean, g)| *mean += g / 200.0);
+    }
+    let far = mean.iter().zip(&want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let size = want.iter().map(|g| g.abs()).fold(0.0, f32::max);
+    assert!(far < 0.06 * size, "{far} of {size}");
+}
+
+#[test]
+fn every_sampler_and_rule_trains_to_where_the_host_does() {
+    let Some(card) = card() else { return };
+    let samplers = [
+        cluster(7),
+        SamplerConfig::Unigram(UnigramConfig::default()),
+        SamplerConfig::LogUniform {},
+        SamplerConfig::Uniform {},
+    ];
+    let rules = [RowOptimizer::LazyAdam, RowOptimizer::Adagrad, RowOptimizer::RowWiseAdagrad, RowOptimizer::Sgd];
+    for (sampler, rule) in samplers.into_iter().zip(rules) {
+        let config = config(sampler.clone()).with_optimizer(rule);
+        let [start, on_card, on_host] = [(&card, 0), (&card, 150), (&host(), 150)].map(|(device, steps)| {
+            let mut head = config.clone().init(device).unwrap();
+            for number in 0..steps {
+                step(&mut head, number);
+            }
+            exact(&head)
+        });
+        assert!(start - on_host > 0.02, "{sampler:?}: {start} to {on_host}");
+        assert!((on_card - on_host).abs() < 0.02 * on_host, "{sampler:?}: {on_card} and {on_host} on the host");
+    }
+}
+
+#[test]
+fn a_run_on_the_card_is_repeatable_and_its_loss_falls_with_a_trained_temperature() {
+    let Some(card) = card() else { return };
+    let run = || {
+        let mut head = config(cluster(7)).with_learned_tau(true).init(&card).unwrap();
+        let losses: Vec<f64> = (0..60).map(|number| step(&mut head, number)).collect();
+        (losses, head.tau(), head.table().data().to_vec())
+    };
+    let first = run();
+    assert!(first.1 != 4.0 && first.0[50..].iter().sum::<f64>() < first.0[..10].iter().sum::<f64>());
+    assert_eq!(run(), first);
+}
+
+#[test]
+fn a_head_moves_between_card_and_host_and_trains_on() {
+    let Some(card) = card() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    for sampler in [cluster(7), SamplerConfig::Uniform {}] {
+        let config = config(sampler);
+        for (from, to) in [(&card, &host()), (&host(), &card)] {
+            let path = folder.path().join("head.safetensors");
+            let mut here = config.clone().init(from).unwrap();
+            for number in 0..5 {
+                step(&mut here, number);
+            }
+            here.save_file(&path).unwrap();
+            let mut there = config.clone().init(to).unwrap();
+            there.load_file(&path).unwrap();
+            assert_eq!(there.table().data(), here.table().data());
+            let [a, b] = [&here, &there].map(|head| head.state());
+            assert!(a.iter().zip(&b).all(|(a, b)| (&a.name, &a.shape) == (&b.name, &b.shape)));
+            assert!((exact(&here) - exact(&there)).abs() < 1e-5);
+            let before = exact(&there);
+            for number in 5..60 {
+                step(&mut there, number);
+            }
+            assert!(exact(&there) < before);
+        }
+    }
+}
+
+#[test]
+fn a_clone_keeps_the_card_from_stepping() {
+    let Some(card) = card() else { return };
+    let mut head = config(cluster(7)).init(&card).unwrap();
+    let (h, targets) = batch(0, &card);
+    let output = head.forward_ids(h.require_grad(), &targets).unwrap();
+    assert!(output.classes.is_empty() && output.distinct > BATCH);
+    let mut grads = output.loss.backward();
+    let gradients = head.gradient(&output, &mut grads);
+    let clone = head.clone();
+    assert!(matches!(head.step(0.1, &gradients), Err(Error::Shared)));
+    drop(clone);
+    head.step(0.1, &gradients).unwrap();
+}
+
+#[test]
+fn what_has_no_form_on_the_card_is_refused_with_what_has() {
+    let Some(card) = card() else { return };
+    let refused = |config: SampledSoftmaxLossConfig| config.init(&card).unwrap_err().to_string();
+    let message = refused(config(SamplerConfig::Rff(RffConfig::default())));
+    assert!(
+        message.starts_with("loss.sampler.kind = rff: on a graphics card the samplers are \"cluster\""),
+        "{message}"
+    );
+    let similar = ClusterConfig { grouping: Some(Grouping::Similarity), ..Default::default() };
+    let message = refused(config(SamplerConfig::Cluster(similar)));
+    assert!(message.contains("loss.sampler.regroup_every = 1000"), "{message}");
+    let message = refused(config(cluster(7)).with_sharing(Sharing::Batch));
+    assert!(message.contains("loss.sharing = batch: on a graphics card it must be \"query\""), "{message}");
+    let message = refused(config(cluster(7)).with_kind(rf_softmax::LossKind::Full));
+    assert!(message.contains("loss.kind = full"), "{message}");
+}

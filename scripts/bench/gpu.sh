@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Everything that a graphics card is measured by, in one go: steps of a head by table size, PyTorch's full softmax on the same card, and
+# tokens a second of language models, points a second of a classifier. One JSON file for each part in OUT (default: runs/gpu).
+#
+#     scripts/bench/gpu.sh wgpu            # any card with Vulkan or Metal; a few minutes, and the build
+#     scripts/bench/gpu.sh cuda            # NVIDIA, with CUDA 12
+#     SMALL=1 scripts/bench/gpu.sh wgpu    # sizes for software Vulkan
+#
+# PyTorch is run where python3 has it. The 10^7 classes of the last row take 10 GB a table and 30 GB with the moments of Adam.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+device=${1:?wgpu or cuda}
+out=${OUT:-runs/gpu}
+mkdir -p "$out"
+
+classes=10000,100000,1000000,10000000 dim=256 batch=4096 draws=100 repeat=21 steps=300
+if [[ -n "${SMALL:-}" ]]; then
+    classes=1000,10000 dim=64 batch=256 draws=20 repeat=5 steps=5
+fi
+
+cargo build --release --features "$device"
+rfs=${CARGO_TARGET_DIR:-target}/release/rfs
+
+# Two levels of leaves at every size: three have no form on a card.
+for sampler in cluster:levels=2 unigram uniform; do
+    "$rfs" bench step --device "$device" --classes "$classes" --dim "$dim" --batch "$batch" --draws "$draws" --repeat "$repeat" \
+        --samplers "$sampler" --json >"$out/step-${sampler%%:*}-$device.json"
+done
+
+if python3 -c 'import torch' 2>/dev/null; then
+    torch=$(python3 -c 'import torch; print("cuda" if torch.cuda.is_available() else "cpu")')
+    python3 scripts/bench/full_softmax_torch.py --device "$torch" --classes "${classes%,10000000}" --dim "$dim" --batch "$batch" \
+        --repeat "$repeat" >"$out/full-softmax-torch.json"
+else
+    echo "python3 has no PyTorch: the full softmax is not timed" >&2
+fi
+
+# Tokens and points a second: the summary of a short run has them.
+train() {
+    local name=$1 config=$2
+    shift 2
+    rm -rf "$out/$name"
+    "$rfs" train "$config" --device "$device" --run "$out/$name" --set train.steps="$steps" --set train.eval_tokens=2000 "$@"
+    cp "$out/$name/summary.json" "$out/$name-$device.json"
+}
+train quickstart configs/quickstart.toml --set "loss.sampler={kind='cluster'}"
+data=${RFS_DATA:-datasets}
+if [[ -e $data/ptb ]]; then
+    train ptb configs/lm/ptb-cluster.toml
+fi
+if [[ -e $data/reuters21578 ]]; then
+    train reuters configs/lm/reuters-cluster.toml --set loss.sharing=query
+fi
+if [[ -e $data/acl-authors ]]; then
+    train acl configs/xmc/acl.toml --set "loss.sampler={kind='cluster'}" --set loss.sharing=query --set loss.draws=100
+fi
+ls "$out"
