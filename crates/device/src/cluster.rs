@@ -714,8 +714,8 @@ fn sum_whole(
     }
 }
 
-/// The same from the touched classes of a leaf alone, new minus old, unless most of its classes are touched. The weight has no unit of
-/// its own, and every unit reads it before the first one writes it in another launch: all compute the same new one.
+/// The same from the touched classes of a leaf alone, new minus old, unless most of its classes are touched. The unit of the first
+/// component alone reads and writes the weight.
 #[cube(launch)]
 #[allow(clippy::too_many_arguments)]
 fn sum_touched(
