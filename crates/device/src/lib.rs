@@ -8,7 +8,7 @@
 //! to one number. Units of a cube therefore share nothing: no barriers, no shared memory, no plane operations, which the
 //! processors that run software Vulkan do not have.
 //!
-//! Buffers have a limit (2 GiB, 128 MiB on software Vulkan), so a [`Table`] lies in shards of whole rows.
+//! Buffers have a limit (2 GiB, 128 MiB on software Vulkan), so a table lies in shards of whole rows.
 
 #![cfg(any(feature = "wgpu", feature = "cuda"))]
 // What `#[cube]` makes of a function has no documentation of its own.
