@@ -40,6 +40,8 @@ pub struct Axis {
 pub struct Case {
     /// Its name, good for a folder.
     pub name: String,
+    /// File and line of the name.
+    pub place: String,
     /// An experiment file of its own.
     pub base: Option<PathBuf>,
     /// What is set.
@@ -94,7 +96,8 @@ impl SweepFile {
         let cases = typed.case.into_iter().zip(cases).map(|(typed, table)| {
             let TypedCase { name, base, .. } = typed;
             check_name(name.get_ref()).map_err(|message| source.bad(name.span(), message))?;
-            Ok(Case { name: name.into_inner(), base: base.map(beside), set: source.set(table)? })
+            let place = source.place(name.span());
+            Ok(Case { name: name.into_inner(), place, base: base.map(beside), set: source.set(table)? })
         });
         Ok(Self {
             cases: cases.collect::<anyhow::Result<_>>()?,

@@ -157,8 +157,12 @@ fn check_overrides(file: &SweepFile, set: &[Override]) -> anyhow::Result<()> {
 /// The experiment file of a case.
 fn base<'f>(path: &Path, file: &'f SweepFile, case: Option<&'f Case>) -> anyhow::Result<&'f Path> {
     let base = case.and_then(|case| case.base.as_ref()).or(file.base.as_ref());
-    let whose = case.map_or(String::new(), |case| format!(" for the case {}", case.name));
-    let missing = || bad_input(format!("{}: missing field `base`{whose}: the experiment file", path.display()));
+    let missing = || match case {
+        Some(Case { place, name, .. }) => {
+            bad_input(format!("{place}: missing field `base` for the case {name}: the experiment file"))
+        }
+        None => bad_input(format!("{}: missing field `base`: the experiment file", path.display())),
+    };
     base.map(PathBuf::as_path).ok_or_else(missing)
 }
 
@@ -275,7 +279,7 @@ mod tests {
     fn an_experiment_file_is_needed_and_must_be_there() {
         assert_eq!(message("seeds = [1]", &[]), "s.toml: missing field `base`: the experiment file");
         let text = "[[case]]\nname = 'x'\n";
-        assert_eq!(message(text, &[]), "s.toml: missing field `base` for the case x: the experiment file");
+        assert_eq!(message(text, &[]), "s.toml, line 2: missing field `base` for the case x: the experiment file");
         let error = format!("{:#}", sweep("base = 'c.toml'", &[]).unwrap_err());
         assert!(error.contains("c.toml: No such file"), "{error}");
         let text = "base = 'a.toml'\n[set]\n'data' = { kind = 'text', train = 'a', valid = 'b', test = 'c' }\n";

@@ -40,7 +40,7 @@ pub struct MidxConfig {
     pub variant: MidxVariant,
     /// Codewords `K` of each of the two codebooks.
     pub codewords: usize,
-    /// Steps from one quantisation to the next; 0 quantises once, at the start.
+    /// Steps from one quantisation to the next, and before the first of these one at 16, 32, 64, …; 0 quantises once, at the start.
     pub refresh_every: u64,
     /// Largest number of Lloyd's iterations for a codebook.
     pub iterations: usize,

@@ -8,15 +8,17 @@ use super::{Midx, MidxVariant};
 use crate::tree::LARGEST_BIAS;
 use crate::{ClassId, Classes, Error};
 
+/// Refreshes until the first quantisation that comes before its turn.
+const FIRST: u64 = 16;
+
 /// Rows that one parallel task looks at.
 const ROWS_A_TASK: usize = 1024;
 
 impl Midx {
-    /// Takes up the weights of touched rows, O(d) each; every `refresh_every` calls quantises all rows anew, from the
-    /// present words.
+    /// Takes up the weights of touched rows, O(d) each; when it is [due](Self::is_due) quantises all rows anew, from the present words.
     pub(super) fn refresh_rows(&mut self, ids: &[ClassId], classes: Classes<'_>) -> Result<(), Error> {
         assert_eq!(classes.len(), self.len(), "the table has another number of classes than the sampler");
-        let due = self.refresh_every > 0 && (self.steps + 1).is_multiple_of(self.refresh_every);
+        let due = self.is_due(self.steps + 1);
         if due {
             check_all(classes)?;
         } else {
@@ -30,6 +32,13 @@ impl Midx {
             self.index.set_weights(ids, &weights);
         }
         Ok(())
+    }
+
+    /// Whether rows are quantised after so many refreshes: after every `refresh_every`, and before the first of these at 16, 32, 64, …,
+    /// for codes of random rows tell nothing and rows move most at the start.
+    fn is_due(&self, refreshes: u64) -> bool {
+        let is_early = FIRST <= refreshes && refreshes < self.refresh_every && refreshes.is_power_of_two();
+        is_early || self.refresh_every > 0 && refreshes.is_multiple_of(self.refresh_every)
     }
 
     fn quantize(&mut self, classes: Classes<'_>) {

@@ -80,6 +80,22 @@ fn a_quantisation_comes_when_it_is_due_and_lowers_the_error() {
 }
 
 #[test]
+fn the_first_quantisations_come_early() {
+    let table = &tables()[0];
+    let mut rows = table.rows.clone();
+    let config = MidxConfig { codewords: 4, refresh_every: 50, ..Default::default() };
+    let mut midx = config.build(table.classes(), &[], SEED).unwrap();
+    let ids: Vec<ClassId> = (0..N as ClassId).collect();
+    let mut changed = Vec::new();
+    for step in 1..=100 {
+        let (before, words) = (change(&mut rows, table.width, &ids), midx.codewords());
+        midx.refresh(&ids, &before, classes_of(table, &rows)).unwrap();
+        changed.extend((midx.codewords() != words).then_some(step));
+    }
+    assert_eq!(changed, [16, 32, 50, 100]);
+}
+
+#[test]
 fn a_restored_midx_is_equal_to_the_last_bit_and_goes_on_so() {
     for table in tables() {
         for (name, config) in midxs(3) {

@@ -6,6 +6,7 @@
 //! measure, [`table`] and [`plot`] show.
 
 mod entry;
+mod kept;
 mod plot;
 mod progress;
 mod row;
@@ -17,7 +18,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use rf_sampling::{Uniform, mean_quality};
-use rf_training::{RunFolder, replace_file};
+use rf_training::RunFolder;
 use serde::Serialize;
 
 use crate::args::DiagnoseArgs;
@@ -41,7 +42,7 @@ pub fn run(plan: &AnyPlan, folder: &RunFolder, device: &Device, args: &DiagnoseA
     let subject = Subject::open(plan, folder, device, args)?;
     let outcome = measure(&subject, &entries, args)?;
     let json = serde_json::to_string(&outcome)?;
-    keep(&json, folder);
+    kept::keep(serde_json::to_value(&outcome)?, folder);
     if let Some(path) = &args.plot {
         plot::write(&outcome, path)?;
     }
@@ -50,14 +51,6 @@ pub fn run(plan: &AnyPlan, folder: &RunFolder, device: &Device, args: &DiagnoseA
         false => print!("{}", table::text(&outcome)),
     }
     Ok(())
-}
-
-/// Stores the outcome with the run, for its reports. It is told in any case, so a folder that cannot be written to is no error.
-fn keep(json: &str, folder: &RunFolder) {
-    let path = folder.diagnosis();
-    if let Err(error) = replace_file(&path, |file| file.write_all(json.as_bytes())) {
-        eprintln!("not kept with the run: {:#}", anyhow::Error::from(error));
-    }
 }
 
 fn measure<'a>(subject: &Subject, entries: &[Entry], args: &'a DiagnoseArgs) -> anyhow::Result<Outcome<'a>> {
