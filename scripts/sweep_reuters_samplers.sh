@@ -3,7 +3,7 @@
 #
 # Needs reuters21578/ (datasets/README.md says how it is made) under RFS_DATA or datasets/.
 # Two runs at a time, one core each; a sweep that was interrupted goes on.
-# Two cores: about 25 minutes by the speeds in README.md.
+# Two cores: 39 minutes (AVX2); the figures are in docs/src/papers.md.
 # The checkpoints of a run take 0.8 GB, 11 GB in all.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

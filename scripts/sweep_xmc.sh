@@ -3,7 +3,7 @@
 #
 # Needs acl-authors/ and yso-finna-en/ under RFS_DATA or datasets/.
 # Two runs at a time, one core each; a sweep that was interrupted goes on.
-# Two cores: about 20 minutes for acl and 15 for yso by the speeds in README.md.
+# Two cores: 18 minutes for acl and 20 for yso (AVX2); the figures are in docs/src/papers.md.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
