@@ -3,7 +3,7 @@
 #
 # Needs ptb/ptb.{train,valid,test}.txt (`rfs data fetch ptb`) under RFS_DATA or datasets/.
 # Two runs at a time, one core each; a sweep that was interrupted goes on.
-# Two cores: about 3 minutes (AVX2); the figures are in docs/src/papers.md.
+# Two cores: about 4 minutes beside a build (AVX2); the figures are in docs/src/papers.md.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
