@@ -54,11 +54,11 @@ pub(crate) fn philox(key_0: u32, key_1: u32, c_0: u32, c_1: u32, c_2: u32, c_3: 
     Words { a, b, c, d }
 }
 
-/// A number in (0, 1) from the upper 24 bits of a word; exact in f32.
+/// A number in (0, 1) from the upper 23 bits of a word; exact in f32. With 24 bits the largest would be rounded to 1.
 #[cube]
 pub(crate) fn unit(word: u32) -> f32 {
-    // 2^-24, and half of it.
-    f32::cast_from(word >> 8u32) * 5.960_464_5e-8 + 2.980_232_2e-8
+    // 2^-23, and half of it.
+    f32::cast_from(word >> 9u32) * 1.192_092_9e-7 + 5.960_464_5e-8
 }
 
 #[cfg(test)]
@@ -102,5 +102,22 @@ mod tests {
             [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1],
         ];
         assert_eq!(out.download(), want.concat());
+    }
+
+    #[cube(launch)]
+    fn units(words: &[u32], out: &mut [f32]) {
+        if ABSOLUTE_POS < words.len() {
+            out[ABSOLUTE_POS] = unit(words[ABSOLUTE_POS]);
+        }
+    }
+
+    #[test]
+    fn points_lie_strictly_between_zero_and_one() {
+        let Some(client) = client() else { return };
+        let words = Buffer::upload(&client, &[0, 1 << 31, u32::MAX - 512, u32::MAX]);
+        let out = Buffer::<f32>::empty(&client, 4);
+        units::launch(&client, grid(4), cube_dim(), words.arg(), out.arg());
+        let step = f32::EPSILON;
+        assert_eq!(out.download(), [step / 2.0, 0.5 + step / 2.0, 1.0 - 1.5 * step, 1.0 - step / 2.0]);
     }
 }
