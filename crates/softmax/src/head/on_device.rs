@@ -45,7 +45,7 @@ pub(crate) struct OnDevice {
 
 #[derive(Debug)]
 enum DeviceSampler {
-    Static(StaticLaw),
+    Static(Box<StaticLaw>),
     Cluster(Box<Cluster>),
 }
 
@@ -330,7 +330,7 @@ fn upload_cluster(
 fn static_law<S: Sampler>(client: &Client, sampler: &S, classes: Classes<'_>) -> Result<DeviceSampler, Error> {
     let query = vec![0.0; classes.dim()];
     let masses: Vec<f32> = sampler.at(&query, classes)?.ln_probs(classes.len()).into_iter().map(f32::exp).collect();
-    Ok(DeviceSampler::Static(StaticLaw::upload(client, &masses)))
+    Ok(DeviceSampler::Static(Box::new(StaticLaw::upload(client, &masses))))
 }
 
 fn no_sampler(name: &str) -> Error {
