@@ -3,7 +3,7 @@
 #
 # Needs ptb/ptb.{train,valid,test}.txt (`rfs data fetch ptb`) under RFS_DATA or datasets/.
 # Two runs at a time, one core each; a sweep that was interrupted goes on.
-# Two cores: about 20 minutes beside other work (AVX2); the figures are in docs/src/papers.md.
+# Two cores: 9 minutes for the last seven of its nine runs, beside other work (AVX2); the figures are in docs/src/papers.md.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
