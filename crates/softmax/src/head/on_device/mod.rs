@@ -1,26 +1,22 @@
 //! A head whose table and sampler live on a graphics card.
 
+mod checks;
+mod sampler;
+
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use burn::tensor::Tensor;
-use rf_device::{
-    Batch, Buffer, Client, Cluster, ClusterParts, Draws, Lists, Loss, LossInput, Rule, StaticLaw, Step, Table, Touched,
-};
-use rf_sampling::{AnySampler, ClassId, Classes, ClusterSampler, Law, Points, Sampler};
+use rf_device::{Batch, Buffer, Client, Draws, Lists, Loss, LossInput, Rule, Step, Table, Touched};
+use rf_sampling::{AnySampler, ClassId};
 
+use self::checks::{check_batch, check_room, check_settings};
+use self::sampler::DeviceSampler;
 use super::store::HostParts;
 use super::{Leaf, SampledSoftmaxLoss, SoftmaxOutput, classes_of};
-use crate::config::{Estimator, LossKind, Sharing};
 use crate::device::{buffer_of, tensor_of};
 use crate::labels::Terms;
 use crate::row_optimizer::{Factors, RowOptimizer};
 use crate::{Error, Labels, LossConfig, OtherLabels, RowTable};
-
-/// Samplers that have a form on graphics cards.
-const SAMPLERS: &str = "\"cluster\", \"unigram\", \"log-uniform\" and \"uniform\"";
-
-/// Bindings of a kernel beside the shards of the table.
-const OTHER_BINDINGS: usize = 12;
 
 /// Class table, optimizer state and sampler on a device.
 #[derive(Debug)]
@@ -41,12 +37,6 @@ pub(crate) struct OnDevice {
     dim: usize,
     config: LossConfig,
     mirror: OnceLock<HostParts>,
-}
-
-#[derive(Debug)]
-enum DeviceSampler {
-    Static(Box<StaticLaw>),
-    Cluster(Box<Cluster>),
 }
 
 /// Gradients on a device. A step spends them.
@@ -87,16 +77,7 @@ impl OnDevice {
         let widths = optimizer.state_widths(width).into_iter();
         let state =
             state.iter().zip(widths).map(|(state, width)| Table::in_shards(&client, state, width, shard)).collect();
-        let classes = classes_of(rows, config);
-        let on_device = match &**sampler {
-            AnySampler::Cluster(cluster) => {
-                DeviceSampler::Cluster(Box::new(upload_cluster(&client, cluster, &table, dim, config)?))
-            }
-            AnySampler::Uniform(law) => static_law(&client, law, classes)?,
-            AnySampler::LogUniform(law) => static_law(&client, law, classes)?,
-            AnySampler::Unigram(law) => static_law(&client, law, classes)?,
-            _ => return Err(no_sampler(config.sampler.name())),
-        };
+        let on_device = DeviceSampler::upload(&client, sampler, classes_of(rows, config), &table, config)?;
         Ok(Self {
             table,
             state,
@@ -120,10 +101,7 @@ impl OnDevice {
 
     /// Bytes of the sampler on the device.
     pub fn sampler_bytes(&self) -> usize {
-        match &self.sampler {
-            DeviceSampler::Static(law) => law.bytes(),
-            DeviceSampler::Cluster(cluster) => cluster.bytes(),
-        }
+        self.sampler.bytes()
     }
 
     /// Table and sampler on the host, as they are now.
@@ -142,16 +120,7 @@ impl OnDevice {
         let state = self.state.iter().map(Table::download).collect();
         let table = RowTable::in_state(self.table.download(), self.table.width(), self.optimizer, state, self.steps);
         let mut sampler = self.template.clone();
-        if let DeviceSampler::Cluster(on_device) = &self.sampler {
-            let AnySampler::Cluster(host) = Arc::make_mut(&mut sampler) else {
-                unreachable!("made from a cluster sampler")
-            };
-            let ((sums, next), order, steps) = (on_device.download(), host.order(), host.steps() + self.refreshes);
-            // A row that is not finite keeps the sampler from it; the next loss is not finite either and ends the training.
-            if let Err(error) = host.restore(classes_of(&table, &self.config), &sums, order, next, steps) {
-                debug_assert!(matches!(error, rf_sampling::Error::NotFinite(_)), "{error}");
-            }
-        }
+        self.sampler.download_into(&mut sampler, classes_of(&table, &self.config), self.refreshes);
         HostParts { table, sampler }
     }
 
@@ -159,19 +128,12 @@ impl OnDevice {
     fn pass(&self, queries: &Buffer<f32>, labels: &Labels, terms: &Terms, draws: Draws) -> Result<Pass, Error> {
         let lists = self.lists(labels, terms)?;
         let edges = lists.edges();
-        match &self.sampler {
-            DeviceSampler::Static(law) => law.draw(draws, &lists, &edges),
-            DeviceSampler::Cluster(cluster) => cluster.draw(queries, &self.table, draws, &lists, &edges),
-        }
+        self.sampler.draw(queries, &self.table, draws, &lists, &edges);
         let normalized = self.config.normalized;
         let loss = Loss::of(queries, &self.table, normalized, &lists, &edges);
         let gradient = loss.query_gradients(&self.table, self.dim, &lists, &edges);
         let batch = Batch { queries, dim: self.dim, table: &self.table, normalized, edges: &edges, loss: &loss };
-        let places = match &self.sampler {
-            DeviceSampler::Static(_) => None,
-            DeviceSampler::Cluster(cluster) => Some(cluster.places()),
-        };
-        let touched = Touched::of(batch, places);
+        let touched = Touched::of(batch, self.sampler.places());
         Ok(Pass { mean: loss.sum() / lists.counted as f64, gradient, touched })
     }
 
@@ -186,7 +148,7 @@ impl OnDevice {
             excluded_start.push(excluded.len() as u32);
         }
         let term_start: Vec<u32> = terms.offsets.iter().map(|&offset| offset as u32).collect();
-        self.check_batch(labels.len())?;
+        check_batch(self.table.client(), &self.template, labels.len())?;
         let input = LossInput {
             term_start: &term_start,
             term_ids: &terms.ids,
@@ -197,20 +159,6 @@ impl OnDevice {
             included: self.config.other_labels == OtherLabels::Included,
         };
         Ok(Lists::upload(self.table.client(), input))
-    }
-
-    /// Refuses a batch whose masses do not fit a buffer.
-    fn check_batch(&self, batch: usize) -> Result<(), Error> {
-        if let AnySampler::Cluster(cluster) = &*self.template {
-            let bytes = Cluster::workspace(cluster.leaves().leaves(), batch);
-            fits(
-                self.table.client(),
-                "the masses of all leaves for every query",
-                bytes,
-                "smaller batches or a larger loss.sampler.leaf_size",
-            )?;
-        }
-        Ok(())
     }
 
     /// Steps the touched rows.
@@ -235,8 +183,8 @@ impl OnDevice {
     pub fn refresh(&mut self) {
         self.mirror.take();
         self.refreshes += 1;
-        if let (DeviceSampler::Cluster(cluster), Some(touched)) = (&mut self.sampler, self.stepped.take()) {
-            cluster.refresh(&self.table, &touched);
+        if let Some(touched) = self.stepped.take() {
+            self.sampler.refresh(&self.table, &touched);
         }
     }
 }
@@ -287,113 +235,4 @@ fn rule_of(optimizer: RowOptimizer) -> Rule {
         RowOptimizer::RowWiseAdagrad => Rule::RowWiseAdagrad,
         RowOptimizer::LazyAdam => Rule::LazyAdam,
     }
-}
-
-fn upload_cluster(
-    client: &Client,
-    cluster: &ClusterSampler,
-    table: &Table,
-    dim: usize,
-    config: &LossConfig,
-) -> Result<Cluster, Error> {
-    let (leaves, settings) = (cluster.leaves(), cluster.config());
-    let bad = |field, value: String, why: &str| Err(Error::BadSetting { field, value, why: why.into() });
-    if settings.levels == Some(3) {
-        return bad("loss.sampler.levels", "3".into(), "on a graphics card it must be 2");
-    }
-    if settings.dispersion == rf_sampling::Dispersion::Scalar {
-        return bad(
-            "loss.sampler.dispersion",
-            "scalar".into(),
-            "on a graphics card it must be \"diagonal\" or \"none\"",
-        );
-    }
-    if cluster.regroups() && settings.regroup_every > 0 {
-        let why = "on a graphics card leaves do not change: set it to 0, or loss.sampler.grouping to \"frequency\" or \"index\"";
-        return bad("loss.sampler.regroup_every", settings.regroup_every.to_string(), why);
-    }
-    let bounds: Vec<u32> =
-        (0..leaves.leaves()).map(|leaf| leaves.slots(leaf).start as u32).chain([leaves.len() as u32]).collect();
-    let order: Vec<u32> = (0..leaves.len()).map(|slot| leaves.class_at(slot)).collect();
-    let parts = ClusterParts {
-        bounds: &bounds,
-        order: &order,
-        sums: cluster.sums(),
-        frequencies: cluster.frequencies(),
-        epsilon: settings.epsilon,
-        diagonal: settings.dispersion == rf_sampling::Dispersion::Diagonal,
-        next_rebuild: cluster.next_rebuild(),
-    };
-    Ok(Cluster::upload(client, parts, table, dim, config.normalized))
-}
-
-fn static_law<S: Sampler>(client: &Client, sampler: &S, classes: Classes<'_>) -> Result<DeviceSampler, Error> {
-    let query = vec![0.0; classes.dim()];
-    let masses: Vec<f32> = sampler.at(&query, classes)?.ln_probs(classes.len()).into_iter().map(f32::exp).collect();
-    Ok(DeviceSampler::Static(Box::new(StaticLaw::upload(client, &masses))))
-}
-
-fn no_sampler(name: &str) -> Error {
-    let why = format!("on a graphics card the samplers are {SAMPLERS}");
-    Error::BadSetting { field: "loss.sampler.kind", value: name.into(), why }
-}
-
-fn check_settings(config: &LossConfig) -> Result<(), Error> {
-    let refused = |field, value: &str, instead: &str| {
-        Err(Error::BadSetting { field, value: value.into(), why: format!("on a graphics card it must be {instead}") })
-    };
-    if config.kind == LossKind::Full {
-        return refused("loss.kind", "full", "\"sampled\"");
-    }
-    if config.sharing == Sharing::Batch {
-        return refused("loss.sharing", "batch", "\"query\"");
-    }
-    if config.estimator == Estimator::BothCorrected {
-        return refused("loss.estimator", "both-corrected", "\"published\"");
-    }
-    if config.points == Points::Systematic {
-        return refused("loss.points", "systematic", "\"independent\"");
-    }
-    if config.absolute {
-        return refused("loss.absolute", "true", "false");
-    }
-    Ok(())
-}
-
-/// Compares what table, state and sampler need with what the device offers.
-fn check_room(client: &Client, parts: &HostParts, dim: usize, shard: usize) -> Result<(), Error> {
-    let (n, width) = (parts.table.rows(), parts.table.width());
-    let advice = "fewer classes or a smaller model.embedding or model.dim, or --device cpu";
-    fits(client, "a number for each class", 4 * n, advice)?;
-    if let AnySampler::Cluster(cluster) = &*parts.sampler {
-        let bytes = 4 * cluster.leaves().leaves() * (1 + 2 * dim);
-        fits(client, "the sums of all leaves", bytes, "a larger loss.sampler.leaf_size")?;
-    }
-    let properties = client.properties();
-    let (shards, bindings) = (n.div_ceil(shard.max(1)), properties.hardware.max_bindings as usize);
-    if shard == 0 || shards + OTHER_BINDINGS > bindings {
-        let what = format!("the class table of {n} rows of {width} numbers, in {shards} buffers,");
-        return Err(Error::TooLarge {
-            what,
-            need: (4 * n * width) as u64,
-            room: (4 * shard * width * bindings.saturating_sub(OTHER_BINDINGS)) as u64,
-            advice,
-        });
-    }
-    let need = (parts.table.bytes() + parts.sampler.bytes()) as u64;
-    match properties.memory.max_memory() {
-        Some(room) if need > room => {
-            Err(Error::TooLarge { what: "class table, optimizer state and sampler".into(), need, room, advice })
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Refuses numbers that do not fit one buffer of the device.
-fn fits(client: &Client, what: &str, bytes: usize, advice: &'static str) -> Result<(), Error> {
-    let room = client.properties().memory.max_page_size;
-    if bytes as u64 <= room {
-        return Ok(());
-    }
-    Err(Error::TooLarge { what: format!("{what}, in one buffer,"), need: bytes as u64, room, advice })
 }

@@ -1,0 +1,82 @@
+//! What a head on a graphics card may be, and what must fit there.
+
+use rf_device::{Client, Cluster};
+use rf_sampling::{AnySampler, Points, Sampler};
+
+use crate::config::{Estimator, LossKind, Sharing};
+use crate::head::store::HostParts;
+use crate::{Error, LossConfig};
+
+/// Bindings of a kernel beside the shards of the table.
+const OTHER_BINDINGS: usize = 12;
+
+/// Refuses settings that have no form on a graphics card.
+pub(super) fn check_settings(config: &LossConfig) -> Result<(), Error> {
+    let refused = |field, value: &str, instead: &str| {
+        Err(Error::BadSetting { field, value: value.into(), why: format!("on a graphics card it must be {instead}") })
+    };
+    if config.kind == LossKind::Full {
+        return refused("loss.kind", "full", "\"sampled\"");
+    }
+    if config.sharing == Sharing::Batch {
+        return refused("loss.sharing", "batch", "\"query\"");
+    }
+    if config.estimator == Estimator::BothCorrected {
+        return refused("loss.estimator", "both-corrected", "\"published\"");
+    }
+    if config.points == Points::Systematic {
+        return refused("loss.points", "systematic", "\"independent\"");
+    }
+    if config.absolute {
+        return refused("loss.absolute", "true", "false");
+    }
+    Ok(())
+}
+
+/// Compares what table, state and sampler need with what the device offers.
+pub(super) fn check_room(client: &Client, parts: &HostParts, dim: usize, shard: usize) -> Result<(), Error> {
+    let (n, width) = (parts.table.rows(), parts.table.width());
+    let advice = "fewer classes or a smaller model.embedding or model.dim, or --device cpu";
+    fits(client, "a number for each class", 4 * n, advice)?;
+    if let AnySampler::Cluster(cluster) = &*parts.sampler {
+        let bytes = 4 * cluster.leaves().leaves() * (1 + 2 * dim);
+        fits(client, "the sums of all leaves", bytes, "a larger loss.sampler.leaf_size")?;
+    }
+    let properties = client.properties();
+    let (shards, bindings) = (n.div_ceil(shard.max(1)), properties.hardware.max_bindings as usize);
+    if shard == 0 || shards + OTHER_BINDINGS > bindings {
+        let what = format!("the class table of {n} rows of {width} numbers, in {shards} buffers,");
+        return Err(Error::TooLarge {
+            what,
+            need: (4 * n * width) as u64,
+            room: (4 * shard * width * bindings.saturating_sub(OTHER_BINDINGS)) as u64,
+            advice,
+        });
+    }
+    let need = (parts.table.bytes() + parts.sampler.bytes()) as u64;
+    match properties.memory.max_memory() {
+        Some(room) if need > room => {
+            Err(Error::TooLarge { what: "class table, optimizer state and sampler".into(), need, room, advice })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a batch whose masses do not fit a buffer.
+pub(super) fn check_batch(client: &Client, sampler: &AnySampler, batch: usize) -> Result<(), Error> {
+    if let AnySampler::Cluster(cluster) = sampler {
+        let bytes = Cluster::workspace(cluster.leaves().leaves(), batch);
+        let advice = "smaller batches or a larger loss.sampler.leaf_size";
+        fits(client, "the masses of all leaves for every query", bytes, advice)?;
+    }
+    Ok(())
+}
+
+/// Refuses numbers that do not fit one buffer of the device.
+fn fits(client: &Client, what: &str, bytes: usize, advice: &'static str) -> Result<(), Error> {
+    let room = client.properties().memory.max_page_size;
+    if bytes as u64 <= room {
+        return Ok(());
+    }
+    Err(Error::TooLarge { what: format!("{what}, in one buffer,"), need: bytes as u64, room, advice })
+}
