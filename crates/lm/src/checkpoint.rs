@@ -25,8 +25,9 @@ impl LanguageModel {
 }
 
 /// Adds the states that truncated back-propagation carries from window to window.
-pub(crate) fn save_states<'a>(writer: CheckpointWriter<'a>, states: &'a [LstmState]) -> CheckpointWriter<'a> {
-    states.iter().enumerate().fold(writer, |writer, (layer, LstmState { h, c })| {
+pub(crate) fn save_states<'a>(writer: CheckpointWriter<'a>, states: &[LstmState]) -> CheckpointWriter<'a> {
+    states.iter().enumerate().fold(writer, |writer, (layer, state)| {
+        let (h, c) = state.to_host();
         writer.f32(&format!("lstm.{layer}.h"), &[h.len()], h).f32(&format!("lstm.{layer}.c"), &[c.len()], c)
     })
 }
@@ -34,8 +35,8 @@ pub(crate) fn save_states<'a>(writer: CheckpointWriter<'a>, states: &'a [LstmSta
 /// Takes up these states.
 pub(crate) fn load_states(checkpoint: &Checkpoint, states: &mut [LstmState]) -> Result<(), Error> {
     for (layer, state) in states.iter_mut().enumerate() {
-        state.h = checkpoint.f32(&format!("lstm.{layer}.h"), &[state.h.len()])?;
-        state.c = checkpoint.f32(&format!("lstm.{layer}.c"), &[state.c.len()])?;
+        let half = |name: &str| checkpoint.f32(&format!("lstm.{layer}.{name}"), &[state.len()]);
+        *state = LstmState::new(half("h")?, half("c")?);
     }
     Ok(())
 }

@@ -157,7 +157,7 @@ mod tests {
         let model = ModelConfig { embedding: 3, hidden: 4, layers: 2, ..dropout };
         let encoder = Encoder::new(&model, 1, &device);
         let loss = |x: Tensor<2>| {
-            let mut states = vec![LstmState { h: vec![0.3; 8], c: vec![-0.2; 8] }; 2];
+            let mut states = vec![LstmState::new(vec![0.3; 8], vec![-0.2; 8]); 2];
             let dropout = Dropout::training(&model, 1, 4);
             let h = encoder.forward(dropout.words(x), 3, &mut states, dropout);
             let weights: Vec<f32> = (0..6 * 4).map(|i| (i as f32 * 1.7).cos()).collect();

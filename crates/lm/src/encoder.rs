@@ -35,7 +35,7 @@ impl Encoder {
     pub fn forward(&self, x: Tensor<2>, steps: usize, states: &mut [LstmState], dropout: Dropout) -> Tensor<2> {
         let mut h = dropout.apply(x, steps, 0);
         for (number, (layer, state)) in (1..).zip(self.layers.iter().zip(states)) {
-            let mask = dropout.recurrent(state.h.len(), number);
+            let mask = dropout.recurrent(state.len(), number);
             h = dropout.apply(layer.forward(h, steps, state, &mask), steps, number);
         }
         match &self.projection {

@@ -1,4 +1,7 @@
-//! One LSTM layer as a burn module over the host kernel.
+//! One LSTM layer as a burn module over the host kernel, or over kernels of a graphics card.
+
+#[cfg(feature = "device")]
+mod on_card;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -52,18 +55,56 @@ impl Drop for Borrowed {
 }
 
 /// State carried from one window of a text to the next, a constant for the gradient (truncated back-propagation).
-#[derive(Clone, Debug, PartialEq)]
-pub struct LstmState {
-    /// Output of the last step, `[B, H]`.
-    pub h: Vec<f32>,
-    /// Cells after the last step, `[B, H]`.
-    pub c: Vec<f32>,
+#[derive(Clone, Debug)]
+pub struct LstmState(Place);
+
+#[derive(Clone, Debug)]
+enum Place {
+    Host {
+        h: Vec<f32>,
+        c: Vec<f32>,
+    },
+    /// `h` and `c` where the layer is, outside autodiff.
+    #[cfg(feature = "device")]
+    Card(Box<[Tensor<2>; 2]>),
 }
 
 impl LstmState {
     /// The state at the start of a text.
     pub fn zeros(batch: usize, hidden: usize) -> Self {
-        Self { h: vec![0.0; batch * hidden], c: vec![0.0; batch * hidden] }
+        Self::new(vec![0.0; batch * hidden], vec![0.0; batch * hidden])
+    }
+
+    /// A state in numbers. A layer on a graphics card takes it there.
+    ///
+    /// # Shapes
+    /// - h: `[B, H]`, the output of the last step
+    /// - c: `[B, H]`, the cells after it
+    ///
+    /// # Panics
+    /// If the two differ in length.
+    pub fn new(h: Vec<f32>, c: Vec<f32>) -> Self {
+        assert_eq!(h.len(), c.len(), "outputs and cells");
+        Self(Place::Host { h, c })
+    }
+
+    /// Numbers in `h`, and in `c`.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Place::Host { h, .. } => h.len(),
+            #[cfg(feature = "device")]
+            Place::Card(state) => state[0].shape().num_elements(),
+        }
+    }
+
+    /// `h` and `c` on the host, `[B, H]` each; waits for a graphics card.
+    pub fn to_host(&self) -> (Vec<f32>, Vec<f32>) {
+        match &self.0 {
+            Place::Host { h, c } => (h.clone(), c.clone()),
+            #[cfg(feature = "device")]
+            Place::Card(state) => state.each_ref().map(|half| to_vec(half.clone())).into(),
+        }
     }
 }
 
@@ -95,6 +136,10 @@ impl Lstm {
     /// # Panics
     /// If the shapes do not agree.
     pub fn forward(&self, x: Tensor<2>, steps: usize, state: &mut LstmState, mask: &[f32]) -> Tensor<2> {
+        #[cfg(feature = "device")]
+        if rf_softmax::is_on_card(&x) {
+            return self.on_card(x, steps, state, mask);
+        }
         let [rows, input] = x.dims();
         let hidden = self.w_h.dims()[0];
         let shape = Shape { steps, batch: rows / steps, input, hidden };
@@ -102,9 +147,9 @@ impl Lstm {
         let [x, w_x, w_h, bias] = parents.each_ref().map(|parent| to_vec(parent.clone()));
         let mut pass_memory = self.spare.take();
         let weights = Weights { w_x: &w_x, w_h: &w_h, bias: &bias };
-        let pass = forward(shape, weights, &x, (&state.h, &state.c), mask, &mut pass_memory.trace);
-        state.h.copy_from_slice(&pass.h[(steps - 1) * shape.batch * hidden..]);
-        state.c = pass.last_cell;
+        let (h, c) = state.to_host();
+        let pass = forward(shape, weights, &x, (&h, &c), mask, &mut pass_memory.trace);
+        *state = LstmState::new(pass.h[(steps - 1) * shape.batch * hidden..].to_vec(), pass.last_cell);
         // The kernel's backward pass writes over the trace, so it runs once.
         let pass_memory = Mutex::new(pass_memory);
         let pullback = Pullback::new(move |upstream| {

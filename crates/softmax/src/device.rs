@@ -1,11 +1,14 @@
 //! From burn's tensors to the buffers of kernels and back.
 
-use burn::backend::{BackendTensor, DispatchTensorKind};
+use std::any::Any;
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, BackendTensor, Cube, DispatchTensorKind};
 use burn::tensor::{Device, Tensor};
 use rf_device::{Buffer, Client};
 
 /// Whether a tensor lives on a device that runs kernels.
-pub(crate) fn is_on_card<const D: usize>(tensor: &Tensor<D>) -> bool {
+pub fn is_on_card<const D: usize>(tensor: &Tensor<D>) -> bool {
     let kind = tensor.clone().into_dispatch().kind;
     match kind {
         DispatchTensorKind::Autodiff(inner) => matches!(*inner, DispatchTensorKind::Cube(_)),
@@ -30,7 +33,7 @@ pub(crate) fn plain(device: &Device) -> Device {
 ///
 /// # Panics
 /// If the tensor is on no device that runs kernels.
-pub(crate) fn buffer_of<const D: usize>(tensor: Tensor<D>) -> Buffer<f32> {
+pub fn buffer_of<const D: usize>(tensor: Tensor<D>) -> Buffer<f32> {
     let tensor = if tensor.device().is_autodiff() { tensor.inner() } else { tensor };
     let len = tensor.shape().num_elements();
     let flat = tensor.reshape([len]);
@@ -47,7 +50,7 @@ pub(crate) fn buffer_of<const D: usize>(tensor: Tensor<D>) -> Buffer<f32> {
 ///
 /// # Panics
 /// If the buffer does not fill the shape.
-pub(crate) fn tensor_of<const D: usize>(buffer: &Buffer<f32>, shape: [usize; D], device: &Device) -> Tensor<D> {
+pub fn tensor_of<const D: usize>(buffer: &Buffer<f32>, shape: [usize; D], device: &Device) -> Tensor<D> {
     assert_eq!(buffer.len(), shape.iter().product::<usize>(), "a tensor of shape {shape:?}");
     let mut tensor = Tensor::<D>::empty(shape, &plain(device)).into_dispatch();
     match &mut tensor.kind {
@@ -55,4 +58,26 @@ pub(crate) fn tensor_of<const D: usize>(buffer: &Buffer<f32>, shape: [usize; D],
         _ => panic!("a buffer on {device:?}"),
     }
     Tensor::from_dispatch(tensor)
+}
+
+/// A tensor, outside autodiff, from what a backend makes of one.
+///
+/// # Panics
+/// If it is none of a device that runs kernels, or of another rank.
+pub(crate) fn from_primitive<B: Backend, const D: usize>(primitive: FloatTensor<B>, device: &Device) -> Tensor<D> {
+    let primitive: Box<dyn Any> = Box::new(primitive);
+    let primitive = primitive.downcast::<FloatTensor<Cube>>().expect("a tensor on a device that runs kernels");
+    let mut tensor = Tensor::<D>::empty([1; D], &plain(device)).into_dispatch();
+    tensor.kind = DispatchTensorKind::Cube(BackendTensor::Float(*primitive));
+    Tensor::from_dispatch(tensor)
+}
+
+/// The reverse.
+///
+/// # Panics
+/// If the tensor is on no device that runs kernels, or inside autodiff.
+pub(crate) fn into_primitive<B: Backend, const D: usize>(tensor: Tensor<D>) -> FloatTensor<B> {
+    let DispatchTensorKind::Cube(primitive) = tensor.into_dispatch().kind else { panic!("a tensor on the host") };
+    let primitive: Box<dyn Any> = Box::new(primitive.float());
+    *primitive.downcast::<FloatTensor<B>>().expect("one backend for all devices that run kernels")
 }

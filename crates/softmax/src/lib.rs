@@ -96,9 +96,13 @@ mod unique;
 pub use candidates::Candidates;
 pub use clip::{SparseGradients, clip_global_norm};
 pub use config::{Estimator, LossConfig, LossKind, SampledSoftmaxLossConfig, Sharing};
+#[cfg(feature = "device")]
+pub use device::{buffer_of, is_on_card, tensor_of};
 pub use error::Error;
 pub use file::StateFile;
 pub use head::{Evaluator, HeadGradients, SampledSoftmaxLoss, SoftmaxOutput};
+#[cfg(feature = "device")]
+pub use host_op::card_op;
 pub use host_op::{Pullback, host_op, to_vec};
 pub use labels::{Labels, OtherLabels, Reduction};
 pub use loss::Ranked;
