@@ -20,6 +20,7 @@
 mod buffer;
 mod cluster;
 mod draws;
+mod lists;
 mod loss;
 mod lstm;
 mod random;
@@ -34,6 +35,7 @@ pub use cluster::{Cluster, ClusterParts};
 pub use cubecl::client::Client;
 pub use cubecl::server::Handle;
 pub use draws::StaticLaw;
+pub use lists::WeightedLists;
 pub use loss::{Candidates, Lists, Loss, LossInput};
 pub use lstm::{LstmBack, LstmPass, LstmShape};
 pub use random::Draws;

@@ -91,9 +91,26 @@ impl Touched {
             width > dim,
             normalized,
         );
-        let squares = Buffer::empty(client, count);
-        square_rows::launch(client, grid(count), cube_dim(), gradients.arg(), squares.arg(), count, width);
-        Self { count, slots: segments.keys, classes, gradients, squares }
+        Self::with(segments.keys, classes, gradients, count)
+    }
+
+    /// Rows whose gradients are there already, `[ids.len(), width]`; a [step](Touched::step) writes over them.
+    ///
+    /// # Shapes
+    /// - ids: ascending and distinct
+    ///
+    /// # Panics
+    /// If there are no gradients for all rows.
+    pub fn rows(ids: &Buffer<u32>, gradients: Buffer<f32>) -> Self {
+        assert!(gradients.len().is_multiple_of(ids.len().max(1)), "{} numbers for {} rows", gradients.len(), ids.len());
+        Self::with(ids.clone(), ids.clone(), gradients, ids.len())
+    }
+
+    fn with(slots: Buffer<u32>, classes: Buffer<u32>, gradients: Buffer<f32>, count: usize) -> Self {
+        let (client, width) = (gradients.client().clone(), gradients.len() / count.max(1));
+        let squares = Buffer::empty(&client, count);
+        square_rows::launch(&client, grid(count), cube_dim(), gradients.arg(), squares.arg(), count, width);
+        Self { count, slots, classes, gradients, squares }
     }
 
     /// Classes and gradients on the host, for tests and those who look inside: `[count]` and `[count, width]`.
@@ -103,7 +120,12 @@ impl Touched {
 
     /// Sum of the squares of all gradients; waits for the device.
     pub fn squared_norm(&self) -> f64 {
-        f64::from(total(&self.squares).download()[0])
+        f64::from(self.squared_norm_there().download()[0])
+    }
+
+    /// The same where it is, one number.
+    pub fn squared_norm_there(&self) -> Buffer<f32> {
+        total(&self.squares)
     }
 
     /// Steps the rows of a table and their optimizer state, each once. The gradients are spent: in their place lie the rows as they were.
@@ -362,14 +384,7 @@ mod tests {
     const WIDTH: usize = 3;
 
     fn touched(client: &Client, classes: &[u32], gradients: &[f32]) -> Touched {
-        let squares: Vec<f32> = gradients.chunks(WIDTH).map(|row| row.iter().map(|g| g * g).sum()).collect();
-        Touched {
-            count: classes.len(),
-            slots: Buffer::upload(client, classes),
-            classes: Buffer::upload(client, classes),
-            gradients: Buffer::upload(client, gradients),
-            squares: Buffer::upload(client, &squares),
-        }
+        Touched::rows(&Buffer::upload(client, classes), Buffer::upload(client, gradients))
     }
 
     /// One row by the formulas of the rules.

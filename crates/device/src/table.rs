@@ -4,6 +4,7 @@ use cubecl::client::Client;
 use cubecl::prelude::*;
 
 use crate::Buffer;
+use crate::buffer::{cube_dim, grid};
 
 /// A table of rows on a device.
 ///
@@ -39,6 +40,15 @@ impl Table {
         self.shards.iter().flat_map(Buffer::download).collect()
     }
 
+    /// Copies of some rows, `[ids.len(), width]`, on the device.
+    pub fn gather(&self, ids: &Buffer<u32>) -> Buffer<f32> {
+        let (client, len) = (self.client(), ids.len() * self.width);
+        let rows = Buffer::empty(client, len);
+        let args = (self.arg(), ids.arg(), rows.arg());
+        gather_rows::launch(client, grid(len), cube_dim(), args.0, args.1, args.2, len, self.shard_rows, self.width);
+        rows
+    }
+
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.rows
@@ -66,6 +76,22 @@ impl Table {
     /// All shards as one argument of a kernel.
     pub(crate) fn arg(&self) -> SequenceArg<Box<[f32]>> {
         self.shards.iter().map(Buffer::arg).collect()
+    }
+}
+
+/// One number of one row a unit.
+#[cube(launch)]
+fn gather_rows(
+    shards: Sequence<Box<[f32]>>,
+    ids: &[u32],
+    rows: &mut [f32],
+    len: usize,
+    shard_rows: usize,
+    #[comptime] width: usize,
+) {
+    if ABSOLUTE_POS < len {
+        let row = ids[ABSOLUTE_POS / width] as usize;
+        rows[ABSOLUTE_POS] = number(&shards, shard_rows, row, ABSOLUTE_POS % width, width);
     }
 }
 
@@ -161,4 +187,19 @@ pub(crate) fn list_of(starts: &[u32], lists: usize, element: u32) -> usize {
         }
     }
     low
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{client, numbers};
+
+    #[test]
+    fn rows_are_gathered_from_all_shards() {
+        let Some(client) = client() else { return };
+        let data = numbers(7 * 3, 1);
+        let (table, ids) = (Table::in_shards(&client, &data, 3, 2), [6u32, 0, 3, 3]);
+        let want: Vec<f32> = ids.iter().flat_map(|&id| data[id as usize * 3..][..3].to_vec()).collect();
+        assert_eq!(table.gather(&Buffer::upload(&client, &ids)).download(), want);
+    }
 }

@@ -39,7 +39,6 @@
 mod checkpoint;
 mod config;
 mod dropout;
-mod embed;
 mod encoder;
 mod error;
 mod evaluate;

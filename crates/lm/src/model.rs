@@ -5,12 +5,11 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Gradients, Tensor};
 use rf_data::Window;
 use rf_softmax::{
-    HeadGradients, RowGradients, RowInit, RowTable, SampledSoftmaxLoss, SampledSoftmaxLossConfig, SoftmaxOutput,
-    SparseGradients, Unique, clip_global_norm, to_vec,
+    Bag, HeadGradients, InputGradients, InputRows, RowGradients, RowInit, RowTable, SampledSoftmaxLoss,
+    SampledSoftmaxLossConfig, SoftmaxOutput, SparseGradients, clip_global_norm, to_vec,
 };
 
 use crate::dropout::Dropout;
-use crate::embed::embed;
 use crate::encoder::Encoder;
 use crate::lstm::LstmState;
 use crate::{Error, ModelConfig, Settings};
@@ -24,7 +23,7 @@ pub(crate) struct LanguageModel {
     pub config: ModelConfig,
     pub encoder: Encoder,
     /// Input rows; `None` if they are the class rows.
-    pub words: Option<RowTable>,
+    pub words: Option<InputRows>,
     pub head: SampledSoftmaxLoss,
     pub device: Device,
 }
@@ -39,7 +38,7 @@ pub(crate) struct Pass {
 /// Gradients of a step, of every part of the model.
 pub(crate) struct ModelGradients {
     pub dense: GradientsParams,
-    words: Option<RowGradients>,
+    words: Option<InputGradients>,
     head: HeadGradients,
 }
 
@@ -64,7 +63,8 @@ impl LanguageModel {
             return Err(Error::BadSetting { field: "model.tied", why });
         }
         let init = RowInit::Uniform(0.1);
-        let words = (!model.tied).then(|| RowTable::new(n, model.embedding, init, rule, *seed, WORD_PLACE));
+        let words = || InputRows::new(RowTable::new(n, model.embedding, init, rule, *seed, WORD_PLACE), device);
+        let words = if model.tied { None } else { Some(words()?) };
         let encoder = Encoder::new(model, *seed, device);
         Ok(Self { config: model.clone(), encoder, words, head, device: device.clone() })
     }
@@ -74,44 +74,42 @@ impl LanguageModel {
         vec![LstmState::zeros(batch, self.config.hidden); self.config.layers]
     }
 
-    fn word_table(&self) -> &RowTable {
-        self.words.as_ref().unwrap_or(self.head.table())
-    }
-
-    /// The word rows of a window as a leaf, and the words' places.
-    fn gather(&self, window: &Window, device: &Device) -> Result<(Unique, Tensor<2>), Error> {
-        let unique = Unique::of(&window.inputs);
-        let rows = self.word_table().gather(&unique.ids, device)?;
-        Ok((unique, rows))
+    /// The word rows of a window as a leaf, and where the words stand.
+    fn gather(&self, window: &Window, device: &Device) -> Result<(Bag, Tensor<2>), Error> {
+        let bag = Bag::one_each(&window.inputs);
+        let rows = match &self.words {
+            Some(words) => words.gather(&bag.ids, device)?,
+            None => self.head.table().gather(&bag.ids, device)?,
+        };
+        Ok((bag, rows))
     }
 
     /// Loss of a training window.
     pub fn loss(&self, window: &Window, states: &mut [LstmState], dropout: Dropout) -> Result<Pass, Error> {
-        let (unique, word_rows) = self.gather(window, &self.device)?;
-        let x = embed(dropout.words(word_rows.clone()), unique.positions, self.config.embedding);
+        let (bag, word_rows) = self.gather(window, &self.device)?;
+        let word_ids = bag.ids.clone();
+        let x = bag.sum(dropout.words(word_rows.clone()), self.config.embedding);
         let h = self.encoder.forward(x, window.steps, states, dropout);
         let output = self.head.forward_ids(h, &window.targets)?;
-        Ok(Pass { output, word_ids: unique.ids, word_rows })
+        Ok(Pass { output, word_ids, word_rows })
     }
 
     /// Queries of a window, outside autodiff and without dropout; `encoder` is a copy for inference.
     pub fn queries(&self, encoder: &Encoder, window: &Window, states: &mut [LstmState]) -> Result<Tensor<2>, Error> {
-        let (unique, rows) = self.gather(window, &self.device.clone().inner())?;
-        let x = embed(rows, unique.positions, self.config.embedding);
+        let (bag, rows) = self.gather(window, &self.device.clone().inner())?;
+        let x = bag.sum(rows, self.config.embedding);
         Ok(encoder.forward(x, window.steps, states, Dropout::off()))
     }
 
     /// Moves all gradients of a pass out of `grads`.
     pub fn gradients(&self, pass: &Pass, mut grads: Gradients) -> ModelGradients {
-        let values = pass.word_rows.grad_remove(&mut grads).map(to_vec).unwrap_or_default();
-        let words = RowGradients { ids: pass.word_ids.clone(), values };
+        let words = self.words.as_ref().map(|words| words.gradient(&pass.word_ids, &pass.word_rows, &mut grads));
         let mut head = self.head.gradient(&pass.output, &mut grads);
-        let words = if self.words.is_some() {
-            Some(words)
-        } else {
+        if words.is_none() {
+            let values = pass.word_rows.grad_remove(&mut grads).map(to_vec).unwrap_or_default();
+            let words = RowGradients { ids: pass.word_ids.clone(), values };
             head.classes = head.classes.plus(&words, self.head.width());
-            None
-        };
+        }
         ModelGradients { dense: GradientsParams::from_grads(grads, &self.encoder), words, head }
     }
 
@@ -124,8 +122,8 @@ impl LanguageModel {
     }
 
     /// Steps the touched rows of both tables, and the sampler after them.
-    pub fn step_rows(&mut self, rate: f64, gradients: &ModelGradients) -> Result<(), Error> {
-        if let (Some(table), Some(words)) = (&mut self.words, &gradients.words) {
+    pub fn step_rows(&mut self, rate: f64, gradients: &mut ModelGradients) -> Result<(), Error> {
+        if let (Some(table), Some(words)) = (&mut self.words, &mut gradients.words) {
             table.step(rate, words)?;
         }
         Ok(self.head.step(rate, &gradients.head)?)
@@ -133,7 +131,7 @@ impl LanguageModel {
 
     /// Numbers that are trained: encoder, word rows, class rows.
     pub fn parameters(&self) -> usize {
-        let words = self.words.as_ref().map_or(0, |table| table.data().len());
+        let words = self.words.as_ref().map_or(0, |table| table.rows() * table.width());
         self.encoder.num_params() + words + self.head.classes() * self.head.width()
     }
 }

@@ -83,7 +83,7 @@ impl Task for LanguageTask<'_> {
         let mut gradients = self.model.gradients(&pass, pass.output.loss.backward());
         let norm = self.model.clip(&mut gradients, optimizer.max_norm());
         check_finite(pass.output.mean, norm, step)?;
-        self.model.step_rows(rate, &gradients)?;
+        self.model.step_rows(rate, &mut gradients)?;
         self.model.encoder = self.optimizer.step(rate, self.model.encoder.clone(), gradients.dense);
         Ok(StepOutcome { loss: pass.output.mean, rows: pass.output.distinct, examples: window.scored })
     }

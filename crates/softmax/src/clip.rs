@@ -4,19 +4,25 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
-use crate::{HeadGradients, RowGradients};
+use crate::{HeadGradients, RowGradients, to_vec};
 
 /// Gradients that live outside a burn module.
 pub trait SparseGradients {
-    /// Sum of squares.
-    fn squared_norm(&self) -> f64;
+    /// Numbers on a graphics card that the norm follows from, one each; none of gradients on the host. They are read with those of all other
+    /// gradients at once.
+    fn on_card(&self) -> Vec<Tensor<1>> {
+        Vec::new()
+    }
+
+    /// Sum of squares, given the values of these numbers.
+    fn squared_norm(&mut self, on_card: &[f32]) -> f64;
 
     /// Multiplies every gradient.
     fn scale(&mut self, factor: f32);
 }
 
 impl SparseGradients for RowGradients {
-    fn squared_norm(&self) -> f64 {
+    fn squared_norm(&mut self, _: &[f32]) -> f64 {
         self.values.chunks(1024).map(|run| f64::from(rf_sampling::dot(run, run))).sum()
     }
 
@@ -26,10 +32,17 @@ impl SparseGradients for RowGradients {
 }
 
 impl SparseGradients for HeadGradients {
-    fn squared_norm(&self) -> f64 {
-        let rows = self.classes.squared_norm() + self.ln_tau.as_ref().map_or(0.0, RowGradients::squared_norm);
+    #[cfg(feature = "device")]
+    fn on_card(&self) -> Vec<Tensor<1>> {
+        self.on_device.as_ref().map_or(Vec::new(), |gradients| gradients.on_card())
+    }
+
+    fn squared_norm(&mut self, on_card: &[f32]) -> f64 {
+        let ln_tau = self.ln_tau.as_mut().map_or(0.0, |gradient| gradient.squared_norm(&[]));
+        let rows = self.classes.squared_norm(&[]) + ln_tau;
         #[cfg(feature = "device")]
-        let rows = rows + self.on_device.as_ref().map_or(0.0, |gradients| gradients.squared_norm());
+        let rows = rows + self.on_device.as_mut().map_or(0.0, |gradients| gradients.squared_norm(on_card));
+        let _ = on_card;
         rows
     }
 
@@ -37,12 +50,12 @@ impl SparseGradients for HeadGradients {
         self.classes.scale(factor);
         self.ln_tau.iter_mut().for_each(|gradient| gradient.scale(factor));
         #[cfg(feature = "device")]
-        self.on_device.iter_mut().for_each(|gradients| gradients.factor *= factor);
+        self.on_device.iter_mut().for_each(|gradients| gradients.scale(factor));
     }
 }
 
 /// Scales all gradients of a step by one factor so that their Euclidean norm is at most `max_norm`, and returns the norm
-/// before. Dense gradients and touched rows count together, as if they were one vector.
+/// before. Dense gradients and touched rows count together, as if they were one vector. Waits for a graphics card once.
 ///
 /// # Shapes
 /// Any: the norm is over all numbers.
@@ -52,10 +65,7 @@ pub fn clip_global_norm<M: Module>(
     rows: &mut [&mut dyn SparseGradients],
     max_norm: f64,
 ) -> f64 {
-    let mut norm = SquaredNorm { gradients: dense, sum: 0.0 };
-    module.visit(&mut norm);
-    let squared = norm.sum + rows.iter().map(|rows| rows.squared_norm()).sum::<f64>();
-    let norm = squared.sqrt();
+    let norm = squared_norm(dense, module, rows).sqrt();
     if norm > max_norm {
         let factor = (max_norm / norm) as f32;
         module.visit(&mut Scale { gradients: dense, factor });
@@ -64,15 +74,36 @@ pub fn clip_global_norm<M: Module>(
     norm
 }
 
-struct SquaredNorm<'a> {
-    gradients: &'a GradientsParams,
-    sum: f64,
+fn squared_norm<M: Module>(dense: &GradientsParams, module: &M, rows: &mut [&mut dyn SparseGradients]) -> f64 {
+    let mut squares = Squares { gradients: dense, sums: Vec::new() };
+    module.visit(&mut squares);
+    let (mut sums, mut ends) = (squares.sums, Vec::new());
+    let first = sums.len();
+    for rows in rows.iter() {
+        sums.extend(rows.on_card());
+        ends.push(sums.len());
+    }
+    let read = if sums.is_empty() { Vec::new() } else { to_vec(Tensor::cat(sums, 0)) };
+    let dense: f64 = read[..first].iter().map(|&sum| f64::from(sum)).sum();
+    let starts = [first].into_iter().chain(ends.clone());
+    dense
+        + rows
+            .iter_mut()
+            .zip(starts.zip(ends))
+            .map(|(rows, (from, to))| rows.squared_norm(&read[from..to]))
+            .sum::<f64>()
 }
 
-impl ModuleVisitor for SquaredNorm<'_> {
+/// Sum of squares of each dense gradient.
+struct Squares<'a> {
+    gradients: &'a GradientsParams,
+    sums: Vec<Tensor<1>>,
+}
+
+impl ModuleVisitor for Squares<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(gradient) = self.gradients.get::<D>(param.id) {
-            self.sum += f64::from(gradient.square().sum().into_scalar::<f32>());
+            self.sums.push(gradient.square().sum());
         }
     }
 }

@@ -5,7 +5,13 @@ use std::any::Any;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, BackendTensor, Cube, DispatchTensorKind};
 use burn::tensor::{Device, Tensor};
-use rf_device::{Buffer, Client};
+use rf_device::{Buffer, Client, Rule, Step, Table};
+
+use crate::row_optimizer::{Factors, RowOptimizer};
+use crate::{Error, RowTable};
+
+/// Bindings of a kernel beside the shards of a table.
+const OTHER_BINDINGS: usize = 12;
 
 /// Whether a tensor lives on a device that runs kernels.
 pub fn is_on_card<const D: usize>(tensor: &Tensor<D>) -> bool {
@@ -80,4 +86,41 @@ pub(crate) fn into_primitive<B: Backend, const D: usize>(tensor: Tensor<D>) -> F
     let DispatchTensorKind::Cube(primitive) = tensor.into_dispatch().kind else { panic!("a tensor on the host") };
     let primitive: Box<dyn Any> = Box::new(primitive.float());
     *primitive.downcast::<FloatTensor<B>>().expect("one backend for all devices that run kernels")
+}
+
+/// One step of a table, its `steps`-th.
+pub(crate) fn step_of(optimizer: RowOptimizer, rate: f64, steps: u64, factor: f32) -> Step {
+    let (rate, second) = match optimizer {
+        RowOptimizer::LazyAdam => Factors::new(rate as f32, steps).parts(),
+        _ => (rate as f32, 1.0),
+    };
+    Step { rule: rule_of(optimizer), rate, factor, second }
+}
+
+fn rule_of(optimizer: RowOptimizer) -> Rule {
+    match optimizer {
+        RowOptimizer::Sgd => Rule::Sgd,
+        RowOptimizer::Adagrad => Rule::Adagrad,
+        RowOptimizer::RowWiseAdagrad => Rule::RowWiseAdagrad,
+        RowOptimizer::LazyAdam => Rule::LazyAdam,
+    }
+}
+
+/// Refuses a table that a device has no room for, or no bindings. Returns the rows that a shard can have.
+pub(crate) fn check_table(client: &Client, what: &str, table: &RowTable, advice: &'static str) -> Result<usize, Error> {
+    let (rows, width) = (table.rows(), table.width());
+    let (shard, properties) = (Table::largest_shard(client, width), client.properties());
+    let (shards, bindings) = (rows.div_ceil(shard.max(1)), properties.hardware.max_bindings as usize);
+    if shard == 0 || shards + OTHER_BINDINGS > bindings {
+        let what = format!("the {what} of {rows} rows of {width} numbers, in {shards} buffers,");
+        let room = 4 * shard * width * bindings.saturating_sub(OTHER_BINDINGS);
+        return Err(Error::TooLarge { what, need: (4 * rows * width) as u64, room: room as u64, advice });
+    }
+    match properties.memory.max_memory() {
+        Some(room) if table.bytes() as u64 > room => {
+            let what = format!("the {what} and its optimizer state");
+            Err(Error::TooLarge { what, need: table.bytes() as u64, room, advice })
+        }
+        _ => Ok(shard),
+    }
 }

@@ -272,8 +272,8 @@ impl SampledSoftmaxLoss {
             }
             #[cfg(feature = "device")]
             Leaf::Device { unit, touched } => {
-                let factor = unit.grad_remove(grads).expect(FOREIGN).into_scalar::<f32>();
-                let on_device = Some(on_device::DeviceGradients { touched: touched.clone(), factor });
+                let upstream = unit.grad_remove(grads).expect(FOREIGN);
+                let on_device = Some(on_device::DeviceGradients::new(touched.clone(), upstream));
                 HeadGradients { on_device, ..HeadGradients::new(RowGradients::default(), ln_tau) }
             }
         }

@@ -76,6 +76,7 @@
 //! # Ok::<(), rf_softmax::Error>(())
 //! ```
 
+mod bag;
 mod candidates;
 mod clip;
 mod config;
@@ -85,6 +86,7 @@ mod error;
 mod file;
 mod head;
 mod host_op;
+mod input_rows;
 mod labels;
 mod loss;
 mod normalize;
@@ -93,6 +95,7 @@ mod row_table;
 mod state;
 mod unique;
 
+pub use bag::Bag;
 pub use candidates::Candidates;
 pub use clip::{SparseGradients, clip_global_norm};
 pub use config::{Estimator, LossConfig, LossKind, SampledSoftmaxLossConfig, Sharing};
@@ -104,6 +107,7 @@ pub use head::{Evaluator, HeadGradients, SampledSoftmaxLoss, SoftmaxOutput};
 #[cfg(feature = "device")]
 pub use host_op::card_op;
 pub use host_op::{Pullback, host_op, to_vec};
+pub use input_rows::{InputGradients, InputRows};
 pub use labels::{Labels, OtherLabels, Reduction};
 pub use loss::Ranked;
 pub use normalize::normalize_rows;

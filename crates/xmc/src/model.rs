@@ -5,12 +5,11 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Gradients, Tensor};
 use rf_data::XcPoints;
 use rf_softmax::{
-    HeadGradients, Labels, NamedTensor, RowGradients, RowInit, RowTable, SampledSoftmaxLoss, SampledSoftmaxLossConfig,
-    SoftmaxOutput, clip_global_norm, to_vec,
+    Bag, HeadGradients, InputGradients, InputRows, Labels, NamedTensor, RowInit, RowTable, SampledSoftmaxLoss,
+    SampledSoftmaxLossConfig, SoftmaxOutput, clip_global_norm,
 };
 use rf_training::{Checkpoint, CheckpointWriter, dropout_mask};
 
-use crate::bag::Bag;
 use crate::encoder::{Dropout, Encoder, FEATURE_PLACE};
 use crate::{Error, Settings};
 
@@ -22,7 +21,7 @@ const FEATURE_TABLE: u64 = 1 << 34;
 pub(crate) struct Classifier {
     pub encoder: Encoder,
     /// A row for each feature.
-    pub features: RowTable,
+    pub features: InputRows,
     pub head: SampledSoftmaxLoss,
     pub device: Device,
 }
@@ -37,7 +36,7 @@ pub(crate) struct Pass {
 /// Gradients of a step, of every part of the model.
 pub(crate) struct ModelGradients {
     pub dense: GradientsParams,
-    features: RowGradients,
+    features: InputGradients,
     head: HeadGradients,
 }
 
@@ -55,6 +54,7 @@ impl Classifier {
         let width = model.bag_width();
         let init = RowInit::Normal(1.0 / (width as f32).sqrt());
         let features = RowTable::new(features, width, init, rule, *seed, FEATURE_TABLE);
+        let features = InputRows::new(features, device)?;
         Ok(Self { encoder: Encoder::new(model, *seed, device), features, head, device: device.clone() })
     }
 
@@ -63,7 +63,8 @@ impl Classifier {
         let bag = bag(points, batch);
         let feature_ids = bag.ids.clone();
         let feature_rows = self.features.gather(&feature_ids, &self.device)?;
-        let h = self.encoder.forward(drop_features(bag, dropout).sum(feature_rows.clone()), dropout);
+        let h =
+            self.encoder.forward(drop_features(bag, dropout).sum(feature_rows.clone(), self.features.width()), dropout);
         let output = self.head.forward_labels(h, &labels(points, batch))?;
         Ok(Pass { output, feature_ids, feature_rows })
     }
@@ -72,13 +73,12 @@ impl Classifier {
     pub fn queries(&self, encoder: &Encoder, points: &XcPoints, batch: &[u32]) -> Result<Tensor<2>, Error> {
         let bag = bag(points, batch);
         let rows = self.features.gather(&bag.ids, &self.device.clone().inner())?;
-        Ok(encoder.forward(bag.sum(rows), Dropout::OFF))
+        Ok(encoder.forward(bag.sum(rows, self.features.width()), Dropout::OFF))
     }
 
     /// Moves all gradients of a pass out of `grads`.
     pub fn gradients(&self, pass: &Pass, mut grads: Gradients) -> ModelGradients {
-        let values = pass.feature_rows.grad_remove(&mut grads).map(to_vec).unwrap_or_default();
-        let features = RowGradients { ids: pass.feature_ids.clone(), values };
+        let features = self.features.gradient(&pass.feature_ids, &pass.feature_rows, &mut grads);
         let head = self.head.gradient(&pass.output, &mut grads);
         ModelGradients { dense: GradientsParams::from_grads(grads, &self.encoder), features, head }
     }
@@ -90,8 +90,8 @@ impl Classifier {
     }
 
     /// Steps the touched rows of both tables, and the sampler after them.
-    pub fn step_rows(&mut self, rate: f64, gradients: &ModelGradients) -> Result<(), Error> {
-        self.features.step(rate, &gradients.features)?;
+    pub fn step_rows(&mut self, rate: f64, gradients: &mut ModelGradients) -> Result<(), Error> {
+        self.features.step(rate, &mut gradients.features)?;
         Ok(self.head.step(rate, &gradients.head)?)
     }
 
@@ -112,7 +112,7 @@ impl Classifier {
     pub fn export(&self) -> Vec<NamedTensor<'_>> {
         let (n, d, width) = (self.head.classes(), self.head.dim(), self.head.width());
         let shape = vec![self.features.rows(), self.features.width()];
-        let mut parts = vec![NamedTensor::f32("features".into(), shape, self.features.data())];
+        let mut parts = vec![NamedTensor::f32("features".into(), shape, self.features.table().data())];
         parts.extend(self.encoder.export());
         let evaluator = self.head.evaluator();
         let rows = evaluator.rows().chunks_exact(width);
@@ -127,7 +127,9 @@ impl Classifier {
 
     /// Numbers that are trained: feature rows, encoder, label rows.
     pub fn parameters(&self) -> usize {
-        self.features.data().len() + self.encoder.num_params() + self.head.classes() * self.head.width()
+        self.features.rows() * self.features.width()
+            + self.encoder.num_params()
+            + self.head.classes() * self.head.width()
     }
 }
 
@@ -157,7 +159,7 @@ mod tests {
     use super::*;
     use crate::ModelConfig;
     use rf_data::{IdLists, SparseRows};
-    use rf_softmax::{LossConfig, LossKind, SamplerConfig};
+    use rf_softmax::{LossConfig, LossKind, SamplerConfig, to_vec};
     use rf_training::{OptimizerConfig, TrainConfig};
 
     const FEATURES: usize = 9;
@@ -196,14 +198,16 @@ mod tests {
                 let mut model = classifier(&settings);
                 let pass = model.loss(&points(), &[0, 1, 2, 3], dropout(&settings)).unwrap();
                 let gradients = model.gradients(&pass, pass.output.loss.backward()).features;
+                let gradients = gradients.on_host().unwrap();
                 assert_eq!(gradients.ids, [0, 1, 3, 4, 8]);
-                let (first, width) = (model.features.data().to_vec(), model.features.width());
+                let (first, width) = (model.features.table().data().to_vec(), model.features.width());
                 for (place, &gradient) in gradients.values.iter().enumerate() {
                     let at = gradients.ids[place / width] as usize * width + place % width;
                     let mut moved = |by: f32| {
                         let mut rows = first.clone();
                         rows[at] += by;
-                        model.features = RowTable::from_rows(rows, width, settings.optimizer.row_rule());
+                        let rows = RowTable::from_rows(rows, width, settings.optimizer.row_rule());
+                        model.features = InputRows::new(rows, &model.device).unwrap();
                         model.loss(&points(), &[0, 1, 2, 3], dropout(&settings)).unwrap().output.mean
                     };
                     let slope = (moved(1e-3) - moved(-1e-3)) / 2e-3;
@@ -217,11 +221,12 @@ mod tests {
     fn a_step_changes_the_features_of_its_points_and_no_other() {
         let settings = settings(&[5], LossKind::Sampled);
         let mut model = classifier(&settings);
-        let before = model.features.data().to_vec();
+        let before = model.features.table().data().to_vec();
         let pass = model.loss(&points(), &[1, 3], Dropout::OFF).unwrap();
-        let gradients = model.gradients(&pass, pass.output.loss.backward());
-        model.step_rows(0.1, &gradients).unwrap();
-        let changed = before.chunks(5).zip(model.features.data().chunks(5)).enumerate().filter(|(_, (a, b))| a != b);
+        let mut gradients = model.gradients(&pass, pass.output.loss.backward());
+        model.step_rows(0.1, &mut gradients).unwrap();
+        let changed =
+            before.chunks(5).zip(model.features.table().data().chunks(5)).enumerate().filter(|(_, (a, b))| a != b);
         assert_eq!(changed.map(|(row, _)| row).collect::<Vec<_>>(), [1, 3, 4]);
     }
 

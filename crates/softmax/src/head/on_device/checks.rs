@@ -4,11 +4,9 @@ use rf_device::{Client, Cluster};
 use rf_sampling::{AnySampler, Points, Sampler};
 
 use crate::config::{Estimator, LossKind, Sharing};
+use crate::device::check_table;
 use crate::head::store::HostParts;
 use crate::{Error, LossConfig};
-
-/// Bindings of a kernel beside the shards of the table.
-const OTHER_BINDINGS: usize = 12;
 
 /// Refuses settings that have no form on a graphics card.
 pub(super) fn check_settings(config: &LossConfig) -> Result<(), Error> {
@@ -33,32 +31,21 @@ pub(super) fn check_settings(config: &LossConfig) -> Result<(), Error> {
     Ok(())
 }
 
-/// Compares what table, state and sampler need with what the device offers.
-pub(super) fn check_room(client: &Client, parts: &HostParts, dim: usize, shard: usize) -> Result<(), Error> {
-    let (n, width) = (parts.table.rows(), parts.table.width());
+/// Compares what table, state and sampler need with what the device offers. Returns the rows that a shard can have.
+pub(super) fn check_room(client: &Client, parts: &HostParts, dim: usize) -> Result<usize, Error> {
     let advice = "fewer classes or a smaller model.embedding or model.dim, or --device cpu";
-    fits(client, "a number for each class", 4 * n, advice)?;
+    fits(client, "a number for each class", 4 * parts.table.rows(), advice)?;
     if let AnySampler::Cluster(cluster) = &*parts.sampler {
         let bytes = 4 * cluster.leaves().leaves() * (1 + 2 * dim);
         fits(client, "the sums of all leaves", bytes, "a larger loss.sampler.leaf_size")?;
     }
-    let properties = client.properties();
-    let (shards, bindings) = (n.div_ceil(shard.max(1)), properties.hardware.max_bindings as usize);
-    if shard == 0 || shards + OTHER_BINDINGS > bindings {
-        let what = format!("the class table of {n} rows of {width} numbers, in {shards} buffers,");
-        return Err(Error::TooLarge {
-            what,
-            need: (4 * n * width) as u64,
-            room: (4 * shard * width * bindings.saturating_sub(OTHER_BINDINGS)) as u64,
-            advice,
-        });
-    }
+    let shard = check_table(client, "class table", &parts.table, advice)?;
     let need = (parts.table.bytes() + parts.sampler.bytes()) as u64;
-    match properties.memory.max_memory() {
+    match client.properties().memory.max_memory() {
         Some(room) if need > room => {
             Err(Error::TooLarge { what: "class table, optimizer state and sampler".into(), need, room, advice })
         }
-        _ => Ok(()),
+        _ => Ok(shard),
     }
 }
 

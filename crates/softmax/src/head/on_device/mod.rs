@@ -6,16 +6,16 @@ mod sampler;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use burn::tensor::Tensor;
-use rf_device::{Batch, Buffer, Client, Draws, Lists, Loss, LossInput, Rule, Step, Table, Touched};
+use rf_device::{Batch, Buffer, Client, Draws, Lists, Loss, LossInput, Table, Touched};
 use rf_sampling::{AnySampler, ClassId};
 
 use self::checks::{check_batch, check_room, check_settings};
 use self::sampler::DeviceSampler;
 use super::store::HostParts;
 use super::{Leaf, SampledSoftmaxLoss, SoftmaxOutput, classes_of};
-use crate::device::{buffer_of, tensor_of};
+use crate::device::{buffer_of, step_of, tensor_of};
 use crate::labels::Terms;
-use crate::row_optimizer::{Factors, RowOptimizer};
+use crate::row_optimizer::RowOptimizer;
 use crate::{Error, Labels, LossConfig, OtherLabels, RowTable};
 
 /// Class table, optimizer state and sampler on a device.
@@ -43,22 +43,47 @@ pub(crate) struct OnDevice {
 #[derive(Clone, Debug)]
 pub(crate) struct DeviceGradients {
     pub touched: Arc<Mutex<Option<Touched>>>,
-    /// What they are multiplied by.
-    pub factor: f32,
+    /// What the loss was multiplied by before the backward pass, `[1]`.
+    pub upstream: Tensor<1>,
+    /// What the gradients are multiplied by, the upstream gradient not counted.
+    scale: f32,
+    /// The upstream gradient on the host, once it was read.
+    read: OnceLock<f32>,
 }
 
 impl PartialEq for DeviceGradients {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.touched, &other.touched) && self.factor == other.factor
+        Arc::ptr_eq(&self.touched, &other.touched) && self.scale == other.scale
     }
 }
 
 impl DeviceGradients {
-    /// Sum of their squares; waits for the device.
-    pub fn squared_norm(&self) -> f64 {
+    pub fn new(touched: Arc<Mutex<Option<Touched>>>, upstream: Tensor<1>) -> Self {
+        Self { touched, upstream, scale: 1.0, read: OnceLock::new() }
+    }
+
+    /// The upstream gradient and the sum of squares before it, where they are.
+    pub fn on_card(&self) -> Vec<Tensor<1>> {
         let touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
-        let squared = touched.as_ref().map_or(0.0, Touched::squared_norm);
-        squared * f64::from(self.factor).powi(2)
+        let squared =
+            touched.as_ref().map(|touched| tensor_of(&touched.squared_norm_there(), [1], &self.upstream.device()));
+        let squared = squared.unwrap_or_else(|| Tensor::zeros([1], &self.upstream.device()));
+        vec![self.upstream.clone(), squared]
+    }
+
+    /// Sum of squares, from the numbers of [`on_card`](Self::on_card).
+    pub fn squared_norm(&mut self, on_card: &[f32]) -> f64 {
+        let upstream = *self.read.get_or_init(|| on_card[0]);
+        f64::from(on_card[1]) * f64::from(upstream * self.scale).powi(2)
+    }
+
+    pub fn scale(&mut self, factor: f32) {
+        self.scale *= factor;
+    }
+
+    /// What the gradients are multiplied by; waits for the device, unless their norm was asked for.
+    fn factor(&self) -> f32 {
+        self.scale * self.read.get_or_init(|| self.upstream.clone().into_scalar::<f32>())
     }
 }
 
@@ -70,8 +95,7 @@ impl OnDevice {
     pub fn upload(client: Client, parts: &HostParts, dim: usize, config: &LossConfig) -> Result<Self, Error> {
         check_settings(config)?;
         let HostParts { table: rows, sampler } = parts;
-        let (width, shard) = (rows.width(), Table::largest_shard(&client, rows.width()));
-        check_room(&client, parts, dim, shard)?;
+        let (width, shard) = (rows.width(), check_room(&client, parts, dim)?);
         let table = Table::in_shards(&client, rows.data(), width, shard);
         let (state, optimizer, steps) = rows.optimizer_state();
         let widths = optimizer.state_widths(width).into_iter();
@@ -170,12 +194,7 @@ impl OnDevice {
         let mut touched = taken.expect("gradients on a device are spent by one step");
         self.mirror.take();
         self.steps += 1;
-        let (rule, factor) = (rule_of(self.optimizer), gradients.factor);
-        let (rate, second) = match self.optimizer {
-            RowOptimizer::LazyAdam => Factors::new(rate as f32, self.steps).parts(),
-            _ => (rate as f32, 1.0),
-        };
-        touched.step(&self.table, &self.state, Step { rule, rate, factor, second });
+        touched.step(&self.table, &self.state, step_of(self.optimizer, rate, self.steps, gradients.factor()));
         self.stepped = Some(touched);
     }
 
@@ -225,14 +244,5 @@ impl SampledSoftmaxLoss {
         let touched = Arc::new(Mutex::new(Some(touched)));
         let leaf = Leaf::Device { unit, touched };
         Ok(SoftmaxOutput { loss, mean, nll: Vec::new(), classes: Vec::new(), distinct, leaf, ln_tau })
-    }
-}
-
-fn rule_of(optimizer: RowOptimizer) -> Rule {
-    match optimizer {
-        RowOptimizer::Sgd => Rule::Sgd,
-        RowOptimizer::Adagrad => Rule::Adagrad,
-        RowOptimizer::RowWiseAdagrad => Rule::RowWiseAdagrad,
-        RowOptimizer::LazyAdam => Rule::LazyAdam,
     }
 }
