@@ -29,6 +29,7 @@ mod scan;
 mod segments;
 mod sort;
 mod table;
+mod tree;
 
 pub use buffer::Buffer;
 pub use cluster::{Cluster, ClusterParts};
@@ -41,6 +42,7 @@ pub use lstm::{LstmBack, LstmPass, LstmShape};
 pub use random::Draws;
 pub use rows::{Batch, Places, Rule, Step, Touched};
 pub use table::Table;
+pub use tree::{LeafKind, MapKind, MapParts, Tree, TreeParts};
 
 #[cfg(test)]
 mod testing;

@@ -29,6 +29,17 @@ impl Table {
         Self { rows: data.len() / width, width, shard_rows, shards }
     }
 
+    /// Room for `rows` rows, of no particular value.
+    ///
+    /// # Panics
+    /// If there are no rows, in the table or in a shard.
+    pub fn empty(client: &Client, rows: usize, width: usize, shard_rows: usize) -> Self {
+        assert!(rows > 0 && shard_rows > 0, "{rows} rows of {width} numbers, {shard_rows} in a shard");
+        let firsts = (0..rows).step_by(shard_rows);
+        let shards = firsts.map(|first| Buffer::empty(client, (rows - first).min(shard_rows) * width)).collect();
+        Self { rows, width, shard_rows, shards }
+    }
+
     /// Rows of that width that a buffer can hold.
     pub fn largest_shard(client: &Client, width: usize) -> usize {
         let bytes = client.properties().memory.max_page_size.min(1 << 31) as usize;

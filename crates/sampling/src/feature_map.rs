@@ -82,6 +82,15 @@ impl FeatureMap {
         }
     }
 
+    /// What the map is made of, for those who compute it elsewhere.
+    pub fn form(&self) -> MapForm {
+        match self {
+            Self::Fourier(map) => map.form(),
+            Self::Positive(map) => map.form(),
+            Self::Quadratic(map) => map.form(),
+        }
+    }
+
     /// Bytes that the map keeps.
     pub(crate) fn bytes(&self) -> usize {
         match self {
@@ -90,6 +99,32 @@ impl FeatureMap {
             Self::Quadratic(_) => 0,
         }
     }
+}
+
+/// What a feature map is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MapForm {
+    /// See [`FourierMap`].
+    Fourier {
+        /// `w_1 … w_D`, `[D, d]`.
+        frequencies: Vec<f32>,
+        /// Sharpness of the kernel.
+        nu: f32,
+    },
+    /// See [`PositiveMap`].
+    Positive {
+        /// `w_1 … w_D`, `[D, d]`.
+        frequencies: Vec<f32>,
+        /// Sharpness of the kernel.
+        nu: f32,
+    },
+    /// See [`QuadraticMap`].
+    Quadratic {
+        /// Steepness of the kernel.
+        alpha: f32,
+        /// Whether vectors enter divided by their norm.
+        directions: bool,
+    },
 }
 
 /// Width of a random map of so many frequencies, two features each.

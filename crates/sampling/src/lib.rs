@@ -73,7 +73,7 @@ pub use cluster::{ClusterConfig, ClusterLaw, ClusterSampler, Dispersion};
 pub use draw::{BatchRequest, Block, Draw, Points, Task, draw_batch, draw_shared, ln_prob_batch};
 pub use error::Error;
 pub use exp::{ExactSoftmax, SoftmaxLaw};
-pub use feature_map::{FeatureMap, FeatureMapKind, FourierMap, PositiveMap, ProjectionKind, QuadraticMap};
+pub use feature_map::{FeatureMap, FeatureMapKind, FourierMap, MapForm, PositiveMap, ProjectionKind, QuadraticMap};
 pub use grouping::{Grouping, LeafPlan, Leaves};
 pub use law::{ClassId, IGNORED, Law, Sampler};
 pub use linalg::{Matrix, Threads, dot, matmul, row_dots};

@@ -2,16 +2,13 @@
 
 use super::*;
 use crate::Loss;
-use crate::loss::{Lists, LossInput};
 use crate::random::Draws;
 use crate::rows::{Batch, Rule, Step, Touched};
-use crate::testing::{client, numbers};
+use crate::testing::{check_draws, client, lists, numbers, queries};
 use rf_sampling::{Classes, ClusterConfig, ClusterSampler, Dispersion, Grouping, Law, Sampler};
 
 const DIM: usize = 6;
 const CLASSES: usize = 157;
-const BATCH: usize = 9;
-const DRAWS: usize = 400;
 
 struct Case {
     normalized: bool,
@@ -83,32 +80,6 @@ impl Case {
     }
 }
 
-fn queries() -> Vec<f32> {
-    numbers(BATCH * DIM, 12).iter().map(|x| 3.0 * x).collect()
-}
-
-/// Queries with one true class, none, or several; the true classes of some share a leaf.
-fn labels() -> (Vec<u32>, Vec<u32>) {
-    let lists: [&[u32]; BATCH] = [&[3], &[], &[0, 1, 2, 90], &[156], &[5, 6], &[77], &[], &[150, 151], &[40]];
-    let mut start = vec![0];
-    lists.iter().for_each(|list| start.push(start[start.len() - 1] + list.len() as u32));
-    (start, lists.concat())
-}
-
-fn lists(client: &Client) -> Lists {
-    let (start, ids) = labels();
-    let input = LossInput {
-        term_start: &start,
-        term_ids: &ids,
-        term_weights: &vec![1.0; ids.len()],
-        excluded_start: &start,
-        excluded: &ids,
-        draws: DRAWS,
-        included: false,
-    };
-    Lists::upload(client, input)
-}
-
 #[test]
 fn draws_follow_the_law_of_the_host_without_the_excluded_classes() {
     let Some(client) = client() else { return };
@@ -117,54 +88,13 @@ fn draws_follow_the_law_of_the_host_without_the_excluded_classes() {
         let table = Table::in_shards(&client, &rows, case.width(), 50);
         let host = case.host(&rows);
         let cluster = case.device(&client, &host, &table);
-        let (lists, queries) = (lists(&client), queries());
-        let on_device = Buffer::upload(&client, &queries);
-        let draw = |step| {
-            let edges = lists.edges();
-            cluster.draw(&on_device, &table, Draws { seed: 3, step }, &lists, &edges);
-            (edges.ids.download(), edges.corrections.download())
-        };
-        let first = draw(0);
-        assert_eq!(draw(0), first);
-        let (start, labels) = labels();
-        let edge_start = lists.edge_start.download();
-        let batches = [first, draw(1), draw(2)];
-        for query in 0..BATCH {
-            let excluded = &labels[start[query] as usize..start[query + 1] as usize];
-            if excluded.is_empty() {
-                assert_eq!(edge_start[query], edge_start[query + 1]);
-                continue;
-            }
-            let classes = case.classes(&rows);
-            let law = host.at(&queries[query * DIM..][..DIM], classes).unwrap();
-            let q: Vec<f64> = law.ln_probs(CLASSES).iter().map(|ln| f64::from(*ln).exp()).collect();
-            let kept = 1.0 - excluded.iter().map(|&class| q[class as usize]).sum::<f64>();
-            let mut counts = vec![0.0f64; CLASSES];
-            for (ids, corrections) in &batches {
-                for at in edge_start[query] as usize + excluded.len()..edge_start[query + 1] as usize {
-                    let class = ids[at] as usize;
-                    assert!(!excluded.contains(&ids[at]), "query {query} drew {class}");
-                    let want = (DRAWS as f64 * q[class] / kept).ln();
-                    assert!((f64::from(corrections[at]) - want).abs() < 2e-3, "{class}: {} {want}", corrections[at]);
-                    counts[class] += 1.0;
-                }
-            }
-            // Chi-squared over classes that are expected five times and all the others together.
-            let total = (3 * DRAWS) as f64;
-            let (mut chi, mut cells, mut rest) = (0.0, 0, (total, total));
-            for class in (0..CLASSES).filter(|class| !excluded.contains(&(*class as u32))) {
-                let expected = total * q[class] / kept;
-                if expected >= 5.0 {
-                    chi += (counts[class] - expected).powi(2) / expected;
-                    cells += 1;
-                    rest = (rest.0 - expected, rest.1 - counts[class]);
-                }
-            }
-            chi += (rest.0 - rest.1).powi(2) / rest.0.max(1.0);
-            // Mean `cells`, variance twice that: five deviations.
-            let bound = f64::from(cells) + 5.0 * f64::from(2 * cells).sqrt() + 5.0;
-            assert!(chi < bound, "query {query}: chi-squared {chi} of {cells} cells");
-        }
+        check_draws(
+            &client,
+            DIM,
+            2e-3,
+            |queries, draws, lists, edges| cluster.draw(queries, &table, draws, lists, edges),
+            |query| host.at(query, case.classes(&rows)).unwrap().ln_probs(CLASSES),
+        );
     }
 }
 
@@ -177,7 +107,7 @@ fn after_a_step_the_sums_are_those_of_the_new_rows() {
         let mut host = case.host(&rows);
         let mut cluster = case.device(&client, &host, &table);
         let lists = lists(&client);
-        let queries = Buffer::upload(&client, &queries());
+        let queries = Buffer::upload(&client, &queries(DIM));
         let mut before = rows.clone();
         for step in 0..3 {
             let edges = lists.edges();

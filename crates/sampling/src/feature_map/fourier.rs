@@ -1,7 +1,7 @@
 //! Random Fourier features of the Gaussian kernel.
 
 use super::projection::{Projection, ProjectionKind};
-use super::{gaussian_kernel, padded_width};
+use super::{MapForm, gaussian_kernel, padded_width};
 use crate::vector::cos_sin;
 
 /// `phi(u) = 1/sqrt(D) [cos(w_1·u) … cos(w_D·u), sin(w_1·u) … sin(w_D·u)]`, `2D` numbers, and zeros up to a width `F`
@@ -47,6 +47,11 @@ impl FourierMap {
     /// The kernel itself, `exp(nu (x - 1))` for the product `x` of two unit vectors.
     pub(crate) fn kernel(&self, products: &mut [f32]) {
         gaussian_kernel(self.nu, products);
+    }
+
+    /// As [`FeatureMap::form`](super::FeatureMap::form).
+    pub(crate) fn form(&self) -> MapForm {
+        MapForm::Fourier { frequencies: self.projection.rows(), nu: self.nu }
     }
 
     /// Bytes of the projection.

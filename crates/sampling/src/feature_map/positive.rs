@@ -1,7 +1,7 @@
 //! Positive random features.
 
 use super::projection::{Projection, ProjectionKind};
-use super::{gaussian_kernel, padded_width};
+use super::{MapForm, gaussian_kernel, padded_width};
 use crate::dot;
 use crate::vector::exp_in_place;
 
@@ -66,6 +66,11 @@ impl PositiveMap {
     /// The kernel itself, `exp(nu (x - 1))` for the product `x` of two unit vectors.
     pub(crate) fn kernel(&self, products: &mut [f32]) {
         gaussian_kernel(self.nu, products);
+    }
+
+    /// As [`FeatureMap::form`](super::FeatureMap::form).
+    pub(crate) fn form(&self) -> MapForm {
+        MapForm::Positive { frequencies: self.projection.rows(), nu: self.nu }
     }
 
     /// Bytes of the projection.

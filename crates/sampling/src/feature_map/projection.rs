@@ -97,6 +97,19 @@ impl Projection {
         }
     }
 
+    /// The frequencies themselves, `[D, d]`: of structured ones the products of the unit vectors.
+    pub fn rows(&self) -> Vec<f32> {
+        let (d, big_d) = (self.dim, self.frequencies);
+        let structured = match &self.rows {
+            Rows::Dense(rows) => return rows.clone(),
+            Rows::Structured(structured) => structured,
+        };
+        let units: Vec<f32> = (0..d * d).map(|at| if at / d == at % d { 1.0 } else { 0.0 }).collect();
+        let mut columns = vec![0.0; d * big_d];
+        structured.multiply(&units, &mut columns);
+        (0..big_d * d).map(|at| columns[at % d * big_d + at / d]).collect()
+    }
+
     /// Bytes that the frequencies take.
     pub fn bytes(&self) -> usize {
         match &self.rows {
@@ -109,6 +122,25 @@ impl Projection {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_are_what_vectors_are_multiplied_with() {
+        let (dim, frequencies) = (5, 12);
+        let vector = [0.3, -1.0, 0.2, 0.7, 2.0];
+        for kind in [ProjectionKind::Independent, ProjectionKind::Orthogonal, ProjectionKind::Structured] {
+            let projection = Projection::new(kind, dim, frequencies, 4.0, 5);
+            let rows = projection.rows();
+            projection.map(
+                1,
+                |_| (&vector, 1.0),
+                |_, _, products| {
+                    for (row, product) in rows.chunks_exact(dim).zip(products) {
+                        assert!((crate::dot(row, &vector) - product).abs() < 1e-4, "{kind:?}");
+                    }
+                },
+            );
+        }
+    }
 
     #[test]
     fn products_do_not_depend_on_the_neighbours() {

@@ -2,7 +2,7 @@
 
 use std::f32::consts::SQRT_2;
 
-use super::Term;
+use super::{MapForm, Term};
 use crate::{Matrix, Threads, matmul};
 
 /// Rows whose squares are summed in one matrix product: bounds the workspace, whatever the size of a leaf.
@@ -38,6 +38,11 @@ impl QuadraticMap {
     /// Entries of the upper triangle; the constant stands after them.
     fn triangle(&self) -> usize {
         self.dim * (self.dim + 1) / 2
+    }
+
+    /// As [`FeatureMap::form`](super::FeatureMap::form).
+    pub(crate) fn form(&self) -> MapForm {
+        MapForm::Quadratic { alpha: self.root * self.root, directions: self.directions }
     }
 
     pub(crate) fn takes_directions(&self) -> bool {

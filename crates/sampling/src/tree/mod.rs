@@ -103,6 +103,31 @@ impl KernelTree {
         &self.levels.leaves
     }
 
+    /// The feature map.
+    pub fn map(&self) -> &FeatureMap {
+        &self.map
+    }
+
+    /// How leaves share their probability.
+    pub fn leaf_law(&self) -> LeafLaw {
+        self.leaf_law
+    }
+
+    /// Smallest estimate, as a multiple of the weight of a node's classes.
+    pub fn floor(&self) -> f32 {
+        self.floor
+    }
+
+    /// Prior weight of each class, by id; empty when all are one.
+    pub fn prior(&self) -> &[f32] {
+        &self.prior
+    }
+
+    /// Steps between regroupings by similarity; 0 for never.
+    pub fn regroup_every(&self) -> u64 {
+        self.regroup_every
+    }
+
     fn slots_of(&self, leaf: usize) -> Range<usize> {
         self.levels.leaves.slots(leaf)
     }
