@@ -4,8 +4,8 @@
 
 use burn::tensor::{Device, DeviceKind, DeviceType, Tensor, TensorData};
 use rf_softmax::{
-    ClusterConfig, Error, Grouping, Labels, OtherLabels, RffConfig, RowOptimizer, SampledSoftmaxLoss,
-    SampledSoftmaxLossConfig, SamplerConfig, Sharing, UnigramConfig, to_vec,
+    ClusterConfig, Error, Grouping, Labels, LeafLaw, OtherLabels, QuadraticConfig, RffConfig, RowOptimizer,
+    SampledSoftmaxLoss, SampledSoftmaxLossConfig, SamplerConfig, Sharing, UnigramConfig, to_vec,
 };
 
 const CLASSES: usize = 60;
@@ -38,6 +38,11 @@ fn config(sampler: SamplerConfig) -> SampledSoftmaxLossConfig {
 
 fn cluster(leaf_size: usize) -> SamplerConfig {
     SamplerConfig::Cluster(ClusterConfig { leaf_size: Some(leaf_size), ..Default::default() })
+}
+
+fn rff(leaf_law: LeafLaw) -> SamplerConfig {
+    let config = RffConfig { features: 64, nu: 2.0, leaf_law, prior: 0.5, ..Default::default() };
+    SamplerConfig::Rff(RffConfig { leaf_size: Some(4), ..config })
 }
 
 /// Queries of a step and a target for each: the class whose number the sign pattern of the query spells.
@@ -120,12 +125,16 @@ fn every_sampler_and_rule_trains_to_where_the_host_does() {
     let Some(card) = card() else { return };
     let samplers = [
         cluster(7),
+        rff(LeafLaw::Features),
+        rff(LeafLaw::Gauss),
+        rff(LeafLaw::Exact),
+        SamplerConfig::Quadratic(QuadraticConfig { alpha: 2.0, leaf_size: Some(4), ..Default::default() }),
         SamplerConfig::Unigram(UnigramConfig::default()),
         SamplerConfig::LogUniform {},
         SamplerConfig::Uniform {},
     ];
     let rules = [RowOptimizer::LazyAdam, RowOptimizer::Adagrad, RowOptimizer::RowWiseAdagrad, RowOptimizer::Sgd];
-    for (sampler, rule) in samplers.into_iter().zip(rules) {
+    for (sampler, rule) in samplers.into_iter().zip(rules.into_iter().cycle()) {
         let config = config(sampler.clone()).with_optimizer(rule);
         let [start, on_card, on_host] = [(&card, 0), (&card, 150), (&host(), 150)].map(|(device, steps)| {
             let mut head = config.clone().init(device).unwrap();
@@ -156,7 +165,7 @@ fn a_run_on_the_card_is_repeatable_and_its_loss_falls_with_a_trained_temperature
 fn a_head_moves_between_card_and_host_and_trains_on() {
     let Some(card) = card() else { return };
     let folder = tempfile::tempdir().unwrap();
-    for sampler in [cluster(7), SamplerConfig::Uniform {}] {
+    for sampler in [cluster(7), rff(LeafLaw::Features), rff(LeafLaw::Gauss), SamplerConfig::Uniform {}] {
         let config = config(sampler);
         for (from, to) in [(&card, &host()), (&host(), &card)] {
             let path = folder.path().join("head.safetensors");
@@ -199,9 +208,9 @@ fn a_clone_keeps_the_card_from_stepping() {
 fn what_has_no_form_on_the_card_is_refused_with_what_has() {
     let Some(card) = card() else { return };
     let refused = |config: SampledSoftmaxLossConfig| config.init(&card).unwrap_err().to_string();
-    let message = refused(config(SamplerConfig::Rff(RffConfig::default())));
+    let message = refused(config(SamplerConfig::Exp {}));
     assert!(
-        message.starts_with("loss.sampler.kind = rff: on a graphics card the samplers are \"cluster\""),
+        message.starts_with("loss.sampler.kind = exp: on a graphics card the samplers are \"cluster\""),
         "{message}"
     );
     let similar = ClusterConfig { grouping: Some(Grouping::Similarity), ..Default::default() };

@@ -96,8 +96,8 @@ fn a_sampler_without_a_form_on_the_card_is_refused_with_those_that_have_one() {
     if !has_card(&rig) {
         return;
     }
-    let message = rig.refused("train tiny.toml --run rff --device wgpu");
-    let names = "on a graphics card the samplers are \"cluster\", \"unigram\", \"log-uniform\" and \"uniform\"";
+    let message = rig.refused("train tiny.toml --run exp --device wgpu --set loss.sampler={kind='exp'}");
+    let names = "on a graphics card the samplers are \"cluster\", \"rff\", \"quadratic\", \"unigram\", \"log-uniform\" and \"uniform\"";
     assert!(message.contains(names), "{message}");
 }
 

@@ -1,12 +1,15 @@
 //! What a head on a graphics card may be, and what must fit there.
 
-use rf_device::{Client, Cluster};
+use rf_device::{Client, Cluster, Table};
 use rf_sampling::{AnySampler, Points, Sampler};
 
 use crate::config::{Estimator, LossKind, Sharing};
 use crate::device::check_table;
 use crate::head::store::HostParts;
 use crate::{Error, LossConfig};
+
+/// Bindings of the kernel that draws from the leaves of a tree, beside the shards of rows and of features.
+const TREE_BINDINGS: usize = 18;
 
 /// Refuses settings that have no form on a graphics card.
 pub(super) fn check_settings(config: &LossConfig) -> Result<(), Error> {
@@ -49,12 +52,35 @@ pub(super) fn check_room(client: &Client, parts: &HostParts, dim: usize) -> Resu
     }
 }
 
+/// Refuses a tree of so many bytes whose largest table has `[rows, width]` numbers. Kernels that read features of classes read class rows too.
+pub(super) fn check_tree(client: &Client, table: &Table, bytes: usize, [rows, width]: [usize; 2]) -> Result<(), Error> {
+    let advice = "fewer loss.sampler.features, a larger loss.sampler.leaf_size, or loss.sampler.leaf_law = \"gauss\"";
+    let (shard, properties) = (Table::largest_shard(client, width), client.properties());
+    let (shards, bindings) = (rows.div_ceil(shard.max(1)), properties.hardware.max_bindings as usize);
+    let others = table.rows().div_ceil(table.shard_rows()) + TREE_BINDINGS;
+    if shard == 0 || shards + others > bindings {
+        let what = format!("the features of the sampler, {rows} rows of {width} numbers in {shards} buffers,");
+        let room = 4 * shard * width * bindings.saturating_sub(others);
+        return Err(Error::TooLarge { what, need: (4 * rows * width) as u64, room: room as u64, advice });
+    }
+    match properties.memory.max_memory() {
+        Some(room) if bytes as u64 > room => {
+            Err(Error::TooLarge { what: "the sampler".into(), need: bytes as u64, room, advice })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Refuses a batch whose masses do not fit a buffer.
 pub(super) fn check_batch(client: &Client, sampler: &AnySampler, batch: usize) -> Result<(), Error> {
     if let AnySampler::Cluster(cluster) = sampler {
         let bytes = Cluster::workspace(cluster.leaves().leaves(), batch);
         let advice = "smaller batches or a larger loss.sampler.leaf_size";
         fits(client, "the masses of all leaves for every query", bytes, advice)?;
+    }
+    if let AnySampler::Tree(tree) = sampler {
+        let advice = "smaller batches or fewer loss.sampler.features";
+        fits(client, "the features of all queries", 4 * batch * tree.map().width(), advice)?;
     }
     Ok(())
 }

@@ -2,19 +2,24 @@
 
 use std::sync::Arc;
 
-use rf_device::{Buffer, Candidates, Client, Cluster, ClusterParts, Draws, Lists, Places, StaticLaw, Table, Touched};
-use rf_sampling::{AnySampler, Classes, ClusterSampler, Law, Sampler};
+use rf_device::{
+    Buffer, Candidates, Client, Cluster, ClusterParts, Draws, LeafKind, Lists, MapKind, MapParts, Places, StaticLaw,
+    Table, Touched, Tree, TreeParts,
+};
+use rf_sampling::{AnySampler, Classes, ClusterSampler, KernelTree, Law, LeafLaw, Leaves, MapForm, Sampler};
 
+use super::checks::check_tree;
 use crate::{Error, LossConfig};
 
 /// Samplers that have a form on graphics cards.
-const SAMPLERS: &str = "\"cluster\", \"unigram\", \"log-uniform\" and \"uniform\"";
+const SAMPLERS: &str = "\"cluster\", \"rff\", \"quadratic\", \"unigram\", \"log-uniform\" and \"uniform\"";
 
 /// A sampler on a device.
 #[derive(Debug)]
 pub(super) enum DeviceSampler {
     Static(Box<StaticLaw>),
     Cluster(Box<Cluster>),
+    Tree(Box<Tree>),
 }
 
 impl DeviceSampler {
@@ -33,6 +38,9 @@ impl DeviceSampler {
             AnySampler::Cluster(cluster) => {
                 Ok(Self::Cluster(Box::new(upload_cluster(client, cluster, table, classes.dim(), config)?)))
             }
+            AnySampler::Tree(tree) => {
+                Ok(Self::Tree(Box::new(upload_tree(client, tree, table, classes.dim(), config.normalized)?)))
+            }
             AnySampler::Uniform(law) => static_law(client, law, classes),
             AnySampler::LogUniform(law) => static_law(client, law, classes),
             AnySampler::Unigram(law) => static_law(client, law, classes),
@@ -45,16 +53,26 @@ impl DeviceSampler {
         match self {
             Self::Static(law) => law.bytes(),
             Self::Cluster(cluster) => cluster.bytes(),
+            Self::Tree(tree) => tree.bytes(),
         }
     }
 
     /// Brings a copy of the sampler that this one was made from to its state, `refreshes` later.
     pub fn download_into(&self, sampler: &mut Arc<AnySampler>, classes: Classes<'_>, refreshes: u64) {
-        let Self::Cluster(on_device) = self else { return };
-        let AnySampler::Cluster(host) = Arc::make_mut(sampler) else { unreachable!("made from a cluster sampler") };
-        let ((sums, next), order, steps) = (on_device.download(), host.order(), host.steps() + refreshes);
+        let restored = match (self, Arc::make_mut(sampler)) {
+            (Self::Cluster(on_device), AnySampler::Cluster(host)) => {
+                let ((sums, next), order, steps) = (on_device.download(), host.order(), host.steps() + refreshes);
+                host.restore(classes, &sums, order, next, steps)
+            }
+            (Self::Tree(on_device), AnySampler::Tree(host)) => {
+                let ((sums, next), order) = (on_device.download(host.map().width()), host.order());
+                let steps = if host.regroups() { host.steps() + refreshes } else { host.steps() };
+                host.restore(classes, &sums, order, next, steps)
+            }
+            _ => Ok(()),
+        };
         // A row that is not finite keeps the sampler from it; the next loss is not finite either and ends the training.
-        if let Err(error) = host.restore(classes, &sums, order, next, steps) {
+        if let Err(error) = restored {
             debug_assert!(matches!(error, rf_sampling::Error::NotFinite(_)), "{error}");
         }
     }
@@ -67,6 +85,7 @@ impl DeviceSampler {
         match self {
             Self::Static(law) => law.draw(draws, lists, edges),
             Self::Cluster(cluster) => cluster.draw(queries, table, draws, lists, edges),
+            Self::Tree(tree) => tree.draw(queries, table, draws, lists, edges),
         }
     }
 
@@ -75,6 +94,7 @@ impl DeviceSampler {
         match self {
             Self::Static(_) => None,
             Self::Cluster(cluster) => Some(cluster.places()),
+            Self::Tree(tree) => Some(tree.places()),
         }
     }
 
@@ -83,6 +103,7 @@ impl DeviceSampler {
         match self {
             Self::Static(_) => {}
             Self::Cluster(cluster) => cluster.refresh(table, touched),
+            Self::Tree(tree) => tree.refresh(table, touched),
         }
     }
 }
@@ -106,13 +127,8 @@ fn upload_cluster(
             "on a graphics card it must be \"diagonal\" or \"none\"",
         );
     }
-    if cluster.regroups() && settings.regroup_every > 0 {
-        let why = "on a graphics card leaves do not change: set it to 0, or loss.sampler.grouping to \"frequency\" or \"index\"";
-        return bad("loss.sampler.regroup_every", settings.regroup_every.to_string(), why);
-    }
-    let bounds: Vec<u32> =
-        (0..leaves.leaves()).map(|leaf| leaves.slots(leaf).start as u32).chain([leaves.len() as u32]).collect();
-    let order: Vec<u32> = (0..leaves.len()).map(|slot| leaves.class_at(slot)).collect();
+    check_groups(cluster.regroups(), settings.regroup_every)?;
+    let (bounds, order) = lay_out(leaves);
     let parts = ClusterParts {
         bounds: &bounds,
         order: &order,
@@ -123,6 +139,51 @@ fn upload_cluster(
         next_rebuild: cluster.next_rebuild(),
     };
     Ok(Cluster::upload(client, parts, table, dim, config.normalized))
+}
+
+fn upload_tree(client: &Client, tree: &KernelTree, table: &Table, dim: usize, normalized: bool) -> Result<Tree, Error> {
+    check_groups(tree.regroups(), tree.regroup_every())?;
+    let (bounds, order) = lay_out(tree.leaves());
+    let form = tree.map().form();
+    let (kind, frequencies, sharpness, directions) = match &form {
+        MapForm::Fourier { frequencies, nu } => (MapKind::Fourier, &frequencies[..], *nu, true),
+        MapForm::Positive { frequencies, nu } => (MapKind::Positive, &frequencies[..], *nu, true),
+        MapForm::Quadratic { alpha, directions } => (MapKind::Quadratic, &[][..], *alpha, *directions),
+    };
+    let parts = TreeParts {
+        bounds: &bounds,
+        order: &order,
+        map: MapParts { kind, frequencies, sharpness, directions },
+        leaf_law: match tree.leaf_law() {
+            LeafLaw::Features => LeafKind::Features,
+            LeafLaw::Gauss => LeafKind::Kernel,
+            LeafLaw::Exact => LeafKind::Exact,
+        },
+        leaf_sums: tree.leaf_sums(),
+        prior: tree.prior(),
+        floor: tree.floor(),
+        next_rebuild: tree.next_rebuild(),
+    };
+    let (bytes, rows) = Tree::size_of(parts, dim);
+    check_tree(client, table, bytes, [rows, Tree::width_of(parts.map, dim)])?;
+    Ok(Tree::upload(client, parts, table, dim, normalized))
+}
+
+/// Refuses leaves that change as training goes on.
+fn check_groups(regroups: bool, regroup_every: u64) -> Result<(), Error> {
+    if regroups && regroup_every > 0 {
+        let why = "on a graphics card leaves do not change: set it to 0, or loss.sampler.grouping to \"frequency\" or \"index\"";
+        let value = regroup_every.to_string();
+        return Err(Error::BadSetting { field: "loss.sampler.regroup_every", value, why: why.into() });
+    }
+    Ok(())
+}
+
+/// First slot of each leaf and the end of the last, and the class of each slot.
+fn lay_out(leaves: &Leaves) -> (Vec<u32>, Vec<u32>) {
+    let starts = (0..leaves.leaves()).map(|leaf| leaves.slots(leaf).start as u32);
+    let bounds = starts.chain([leaves.len() as u32]).collect();
+    (bounds, (0..leaves.len()).map(|slot| leaves.class_at(slot)).collect())
 }
 
 fn static_law<S: Sampler>(client: &Client, sampler: &S, classes: Classes<'_>) -> Result<DeviceSampler, Error> {
