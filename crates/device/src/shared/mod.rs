@@ -41,3 +41,6 @@ impl SharedCandidates {
         self.ids.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;
