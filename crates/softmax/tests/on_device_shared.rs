@@ -4,7 +4,7 @@
 
 use burn::tensor::{Device, DeviceKind, DeviceType, Tensor, TensorData};
 use rf_softmax::{
-    ClusterConfig, Dispersion, Estimator, Labels, LossConfig, LossKind, OtherLabels, RffConfig, RowOptimizer, SampledSoftmaxLoss,
+    ClusterConfig, Dispersion, Estimator, Labels, LossConfig, OtherLabels, RffConfig, RowOptimizer, SampledSoftmaxLoss,
     SampledSoftmaxLossConfig, SamplerConfig, Sharing, UnigramConfig, to_vec,
 };
 

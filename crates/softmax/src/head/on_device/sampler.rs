@@ -39,7 +39,10 @@ impl DeviceSampler {
                 Ok(Self::Cluster(Box::new(upload_cluster(client, cluster, table, classes.dim(), config)?)))
             }
             AnySampler::Tree(_) if config.sharing == Sharing::Batch => {
-                let why = format!("with loss.sampler.kind = {} on a graphics card it must be \"query\"", config.sampler.name());
+                let why = format!(
+                    "with loss.sampler.kind = {} on a graphics card it must be \"query\"",
+                    config.sampler.name()
+                );
                 Err(Error::BadSetting { field: "loss.sharing", value: "batch".into(), why })
             }
             AnySampler::Tree(tree) => {
