@@ -14,12 +14,12 @@ const ATTEMPTS: u32 = 1 << 16;
 /// A law over the classes `0..n` by Walker's alias method: every class is drawn in constant time.
 #[derive(Clone, Debug)]
 pub struct StaticLaw {
-    classes: usize,
+    pub(crate) classes: usize,
     /// Where a place gives way to its alias.
-    thresholds: Buffer<f32>,
-    aliases: Buffer<u32>,
+    pub(crate) thresholds: Buffer<f32>,
+    pub(crate) aliases: Buffer<u32>,
     /// `q` of each class.
-    masses: Buffer<f32>,
+    pub(crate) masses: Buffer<f32>,
 }
 
 impl StaticLaw {

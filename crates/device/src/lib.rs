@@ -27,12 +27,13 @@ mod random;
 mod rows;
 mod scan;
 mod segments;
+mod shared;
 mod sort;
 mod table;
 mod tree;
 
 pub use buffer::Buffer;
-pub use cluster::{Cluster, ClusterParts};
+pub use cluster::{Cluster, ClusterParts, Mixture};
 pub use cubecl::client::Client;
 pub use cubecl::server::Handle;
 pub use draws::StaticLaw;
@@ -41,6 +42,7 @@ pub use loss::{Candidates, Lists, Loss, LossInput};
 pub use lstm::{LstmBack, LstmPass, LstmShape};
 pub use random::Draws;
 pub use rows::{Batch, Places, Rule, Step, Touched};
+pub use shared::{SharedCandidates, SharedLoss, SharedRows};
 pub use table::Table;
 pub use tree::{LeafKind, MapKind, MapParts, Tree, TreeParts};
 

@@ -24,7 +24,7 @@ pub struct Lists {
     pub(crate) edge_start: Buffer<u32>,
     pub(crate) term_start: Buffer<u32>,
     term_ids: Buffer<u32>,
-    term_weights: Buffer<f32>,
+    pub(crate) term_weights: Buffer<f32>,
     pub(crate) excluded_start: Buffer<u32>,
     pub(crate) excluded: Buffer<u32>,
 }
@@ -132,6 +132,33 @@ impl Loss {
     /// - queries: `[B, d]`, as they enter the logits
     /// - table: `[n, d]`, or `[n, d + 1]` with the biases in the last column
     pub fn of(queries: &Buffer<f32>, table: &Table, normalized: bool, lists: &Lists, edges: &Candidates) -> Self {
+        let (loss, scores) = Self::score(queries, table, normalized, lists, edges);
+        let client = queries.client();
+        settle::launch(
+            client,
+            grid(lists.batch),
+            cube_dim(),
+            lists.edge_start.arg(),
+            lists.term_start.arg(),
+            lists.term_weights.arg(),
+            scores.arg(),
+            loss.weights.arg(),
+            loss.nll.arg(),
+            lists.batch,
+            1.0 / lists.counted as f32,
+            lists.included,
+        );
+        loss
+    }
+
+    /// The scores of all edges, and a loss that lacks its values and weights.
+    pub(crate) fn score(
+        queries: &Buffer<f32>,
+        table: &Table,
+        normalized: bool,
+        lists: &Lists,
+        edges: &Candidates,
+    ) -> (Self, Buffer<f32>) {
         let (client, dim) = (queries.client(), queries.len() / lists.batch);
         let loss = Self {
             nll: Buffer::empty(client, lists.batch),
@@ -158,21 +185,7 @@ impl Loss {
             table.width() > dim,
             normalized,
         );
-        settle::launch(
-            client,
-            grid(lists.batch),
-            cube_dim(),
-            lists.edge_start.arg(),
-            lists.term_start.arg(),
-            lists.term_weights.arg(),
-            scores.arg(),
-            loss.weights.arg(),
-            loss.nll.arg(),
-            lists.batch,
-            1.0 / lists.counted as f32,
-            lists.included,
-        );
-        loss
+        (loss, scores)
     }
 
     /// Gradient of the mean loss for the queries, `[B, d]`.
@@ -297,7 +310,7 @@ fn ln_add(a: f32, b: f32) -> f32 {
 
 /// `ln sum e^s` of some scores; -1e30 for none.
 #[cube]
-fn ln_sum(scores: &[f32], from: usize, to: usize) -> f32 {
+pub(crate) fn ln_sum(scores: &[f32], from: usize, to: usize) -> f32 {
     let mut highest = f32::new(-1e30f32);
     for at in from..to {
         if scores[at] > highest {
@@ -313,6 +326,61 @@ fn ln_sum(scores: &[f32], from: usize, to: usize) -> f32 {
         value = highest + sum.ln();
     }
     value
+}
+
+/// The loss of a query, and what the gradients of its candidates are made with: that of score `s` is `scale e^{s + factor}`.
+#[derive(CubeType, Clone, Copy)]
+pub(crate) struct Settled {
+    pub loss: f32,
+    pub factor: f32,
+}
+
+/// From the scores of the true classes of a query to their weights, given `ln sum e^s` of its candidates. The true classes are the edges
+/// from `first` on, and the terms from `term` on.
+#[cube]
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn settle_terms(
+    term_weights: &[f32],
+    scores: &[f32],
+    weights: &mut [f32],
+    first: usize,
+    term: usize,
+    terms: usize,
+    negatives: f32,
+    scale: f32,
+    #[comptime] included: bool,
+) -> Settled {
+    let mut loss = 0.0f32;
+    let mut factor = f32::new(-1e30f32);
+    if comptime!(included) {
+        let all = ln_add(ln_sum(scores, first, first + terms), negatives);
+        let mut weight_sum = 0.0f32;
+        for k in 0..terms {
+            weight_sum += term_weights[term + k];
+        }
+        for k in 0..terms {
+            let score = scores[first + k];
+            let weight = term_weights[term + k];
+            loss += weight * (all - score);
+            weights[first + k] = scale * (weight_sum * (score - all).exp() - weight);
+        }
+        if weight_sum > 0.0f32 {
+            factor = weight_sum.ln() - all;
+        }
+    } else {
+        for k in 0..terms {
+            let score = scores[first + k];
+            let weight = term_weights[term + k];
+            let all = ln_add(score, negatives);
+            if weight > 0.0f32 {
+                loss += weight * (all - score);
+                factor = ln_add(factor, weight.ln() - all);
+            }
+            // e^{s_t - all} - 1 without cancellation.
+            weights[first + k] = 0.0f32 - scale * weight * (negatives - all).exp();
+        }
+    }
+    Settled { loss, factor }
 }
 
 /// From scores to weights, one query a unit: the true classes of a query come first among its edges.
@@ -336,39 +404,11 @@ fn settle(
         let term = term_start[query] as usize;
         let terms = term_start[query + 1] as usize - term;
         let negatives = ln_sum(scores, first + terms, end);
-        let mut loss = 0.0f32;
-        // The gradient of a candidate of score s is e^{s + factor}.
-        let mut factor = f32::new(-1e30f32);
-        if comptime!(included) {
-            let all = ln_add(ln_sum(scores, first, first + terms), negatives);
-            let mut weight_sum = 0.0f32;
-            for k in 0..terms {
-                weight_sum += term_weights[term + k];
-            }
-            for k in 0..terms {
-                let score = scores[first + k];
-                let weight = term_weights[term + k];
-                loss += weight * (all - score);
-                weights[first + k] = scale * (weight_sum * (score - all).exp() - weight);
-            }
-            factor = weight_sum.ln() - all;
-        } else {
-            for k in 0..terms {
-                let score = scores[first + k];
-                let weight = term_weights[term + k];
-                let all = ln_add(score, negatives);
-                if weight > 0.0f32 {
-                    loss += weight * (all - score);
-                    factor = ln_add(factor, weight.ln() - all);
-                }
-                // e^{s_t - all} - 1 without cancellation.
-                weights[first + k] = 0.0f32 - scale * weight * (negatives - all).exp();
-            }
-        }
+        let settled = settle_terms(term_weights, scores, weights, first, term, terms, negatives, scale, included);
         for edge in first + terms..end {
-            weights[edge] = scale * (scores[edge] + factor).exp();
+            weights[edge] = scale * (scores[edge] + settled.factor).exp();
         }
-        nll[query] = loss;
+        nll[query] = settled.loss;
     }
 }
 

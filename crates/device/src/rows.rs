@@ -58,18 +58,8 @@ impl Touched {
     /// With `G = sum_b w_b h_b` the gradient of a normalised row `c` is `(G - (sum_b w_b o_b) c/|c|) / |c|`.
     pub fn of(batch: Batch<'_>, places: Option<&Places>) -> Self {
         let Batch { queries, dim, table, normalized, edges, loss } = batch;
-        let (client, pairs, width) = (queries.client(), edges.ids.len(), table.width());
-        let keys = match places {
-            Some(places) => look_up(&places.slot_of, &edges.ids, pairs),
-            None => copy(&edges.ids),
-        };
-        let (keys, numbers) = sort(keys, count_up(client, pairs), table.rows());
-        let segments = Segments::of(&keys, &Buffer::upload(client, &[pairs as u32]));
-        let count = segments.count.download()[0] as usize;
-        let classes = match places {
-            Some(places) => look_up(&places.class_at, &segments.keys, count),
-            None => segments.keys.clone(),
-        };
+        let (client, width) = (queries.client(), table.width());
+        let Grouped { count, classes, segments, numbers } = Grouped::of(&edges.ids, table.rows(), places);
         let gradients = Buffer::empty(client, count * width);
         add_edges::launch(
             client,
@@ -106,7 +96,8 @@ impl Touched {
         Self::with(ids.clone(), ids.clone(), gradients, ids.len())
     }
 
-    fn with(slots: Buffer<u32>, classes: Buffer<u32>, gradients: Buffer<f32>, count: usize) -> Self {
+    /// Rows whose gradients are known.
+    pub(crate) fn with(slots: Buffer<u32>, classes: Buffer<u32>, gradients: Buffer<f32>, count: usize) -> Self {
         let (client, width) = (gradients.client().clone(), gradients.len() / count.max(1));
         let squares = Buffer::empty(&client, count);
         square_rows::launch(&client, grid(count), cube_dim(), gradients.arg(), squares.arg(), count, width);
@@ -174,6 +165,37 @@ impl Touched {
                 rule as u32,
             );
         }
+    }
+}
+
+/// A list of classes by class.
+pub(crate) struct Grouped {
+    /// Distinct classes.
+    pub count: usize,
+    /// These classes.
+    pub classes: Buffer<u32>,
+    /// Their keys, slots or classes, and where each begins in `numbers`.
+    pub segments: Segments,
+    /// Places in the list, class by class; those of one class ascend.
+    pub numbers: Buffer<u32>,
+}
+
+impl Grouped {
+    /// Brings equal classes of a list together, in the order of slots or, where there are none, of classes; waits for the device.
+    pub fn of(classes: &Buffer<u32>, bound: usize, places: Option<&Places>) -> Self {
+        let (client, len) = (classes.client(), classes.len());
+        let keys = match places {
+            Some(places) => look_up(&places.slot_of, classes, len),
+            None => copy(classes),
+        };
+        let (keys, numbers) = sort(keys, count_up(client, len), bound);
+        let segments = Segments::of(&keys, &Buffer::upload(client, &[len as u32]));
+        let count = segments.count.download()[0] as usize;
+        let classes = match places {
+            Some(places) => look_up(&places.class_at, &segments.keys, count),
+            None => segments.keys.clone(),
+        };
+        Self { count, classes, segments, numbers }
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn queries(dim: usize) -> Vec<f32> {
 }
 
 /// Queries with one true class, none, or several; the true classes of some share a leaf.
-fn labels() -> (Vec<u32>, Vec<u32>) {
+pub(crate) fn labels() -> (Vec<u32>, Vec<u32>) {
     let lists: [&[u32]; BATCH] = [&[3], &[], &[0, 1, 2, 90], &[156], &[5, 6], &[77], &[], &[150, 151], &[40]];
     let mut start = vec![0];
     lists.iter().for_each(|list| start.push(start[start.len() - 1] + list.len() as u32));
@@ -39,6 +39,11 @@ fn labels() -> (Vec<u32>, Vec<u32>) {
 }
 
 pub(crate) fn lists(client: &Client) -> Lists {
+    lists_of(client, DRAWS)
+}
+
+/// The same with another number of draws.
+pub(crate) fn lists_of(client: &Client, draws: usize) -> Lists {
     let (start, ids) = labels();
     let input = LossInput {
         term_start: &start,
@@ -46,7 +51,7 @@ pub(crate) fn lists(client: &Client) -> Lists {
         term_weights: &vec![1.0; ids.len()],
         excluded_start: &start,
         excluded: &ids,
-        draws: DRAWS,
+        draws,
         included: false,
     };
     Lists::upload(client, input)
@@ -99,7 +104,7 @@ pub(crate) fn check_draws(
 }
 
 /// Chi-squared over the cells that are expected five times, and all others together.
-fn check_counts(query: usize, cells: impl Iterator<Item = (f64, f64)>) {
+pub(crate) fn check_counts(query: usize, cells: impl Iterator<Item = (f64, f64)>) {
     let (mut chi, mut freedom, mut rest) = (0.0, 0, (0.0, 0.0));
     for (count, expected) in cells {
         if expected >= 5.0 {

@@ -5,7 +5,7 @@
 use burn::tensor::{Device, DeviceKind, DeviceType, Tensor, TensorData};
 use rf_softmax::{
     ClusterConfig, Error, Grouping, Labels, LeafLaw, OtherLabels, QuadraticConfig, RffConfig, RowOptimizer,
-    SampledSoftmaxLoss, SampledSoftmaxLossConfig, SamplerConfig, Sharing, UnigramConfig, to_vec,
+    SampledSoftmaxLoss, SampledSoftmaxLossConfig, SamplerConfig, UnigramConfig, to_vec,
 };
 
 const CLASSES: usize = 60;
@@ -216,8 +216,6 @@ fn what_has_no_form_on_the_card_is_refused_with_what_has() {
     let similar = ClusterConfig { grouping: Some(Grouping::Similarity), ..Default::default() };
     let message = refused(config(SamplerConfig::Cluster(similar)));
     assert!(message.contains("loss.sampler.regroup_every = 1000"), "{message}");
-    let message = refused(config(cluster(7)).with_sharing(Sharing::Batch));
-    assert!(message.contains("loss.sharing = batch: on a graphics card it must be \"query\""), "{message}");
     let message = refused(config(cluster(7)).with_kind(rf_softmax::LossKind::Full));
     assert!(message.contains("loss.kind = full"), "{message}");
 }

@@ -54,6 +54,19 @@ fn a_language_model_trains_on_the_card_to_where_it_does_on_the_host() {
 }
 
 #[test]
+fn a_language_model_whose_batches_share_their_draws_trains_on_the_card_to_where_it_does_on_the_host() {
+    let rig = Rig::new();
+    if !has_card(&rig) {
+        return;
+    }
+    let card = format!("{CARD} --set loss.sharing=batch");
+    rig.done(&format!("train tiny.toml --run card {card}"));
+    rig.done(&format!("train tiny.toml --run host {}", card.replace("--device wgpu", "")));
+    let (card, host) = (score(&rig, "card"), score(&rig, "host"));
+    assert!((card / host - 1.0).abs() < 0.04, "perplexity {card} on the card, {host} on the host");
+}
+
+#[test]
 fn a_run_moves_between_card_and_host() {
     let rig = Rig::new();
     if !has_card(&rig) {

@@ -12,7 +12,7 @@ use crate::{Buffer, Table};
 
 /// Leaves that are chosen among at once. A draw chooses a block of leaves, then a leaf: in f32 the running sum over all leaves would lose
 /// the small ones.
-const BLOCK: usize = 64;
+pub(super) const BLOCK: usize = 64;
 
 impl Cluster {
     /// Draws candidates for every query, without the classes it excludes, with `ln(m q')`.
@@ -62,7 +62,7 @@ impl Cluster {
 
 /// The mass of each block of leaves for each query.
 #[cube(launch)]
-fn add_blocks(masses: &[f32], block_masses: &mut [f32], batch: usize, leaves: usize, blocks: usize) {
+pub(super) fn add_blocks(masses: &[f32], block_masses: &mut [f32], batch: usize, leaves: usize, blocks: usize) {
     let block = ABSOLUTE_POS / batch;
     let query = ABSOLUTE_POS % batch;
     if block < blocks {
@@ -80,15 +80,15 @@ fn add_blocks(masses: &[f32], block_masses: &mut [f32], batch: usize, leaves: us
 
 /// A choice among masses, and what it was made of.
 #[derive(CubeType, Clone, Copy)]
-struct Choice {
-    place: usize,
-    mass: f32,
-    total: f32,
+pub(super) struct Choice {
+    pub place: usize,
+    pub mass: f32,
+    pub total: f32,
 }
 
 /// Chooses among `masses[k * stride + offset]`, `k` from `from` to `to`, at a point of the unit interval; of masses that are zero none.
 #[cube]
-fn choose(masses: &[f32], from: usize, to: usize, stride: usize, offset: usize, point: f32) -> Choice {
+pub(super) fn choose(masses: &[f32], from: usize, to: usize, stride: usize, offset: usize, point: f32) -> Choice {
     let mut total = 0.0f32;
     for place in from..to {
         total += masses[place * stride + offset];

@@ -15,24 +15,7 @@ const QUERIES: usize = 8;
 impl Cluster {
     /// Mass of each leaf for each query, without the excluded classes, `[L, B]`; a query's need not add up to one.
     pub(super) fn masses(&self, queries: &Buffer<f32>, table: &Table, lists: &Lists) -> Buffer<f32> {
-        let (client, batch) = (queries.client(), lists.batch);
-        let masses = Buffer::empty(client, self.leaves * batch);
-        let units = self.leaves * batch.div_ceil(QUERIES);
-        multiply::launch(
-            client,
-            grid(units),
-            cube_dim(),
-            queries.arg(),
-            self.operands.arg(),
-            self.ln_weights.arg(),
-            masses.arg(),
-            batch,
-            self.leaves,
-            self.dim,
-            self.diagonal,
-        );
-        let args = (self.frequencies.arg(), masses.arg());
-        mix::launch(client, grid(batch), cube_dim(), args.0, args.1, batch, self.leaves, self.epsilon);
+        let (client, batch, masses) = (queries.client(), lists.batch, self.all_masses(queries, lists.batch));
         leave_out::launch(
             client,
             grid(lists.excluded.len()),
@@ -53,6 +36,29 @@ impl Cluster {
             table.width() > self.dim,
             self.normalized,
         );
+        masses
+    }
+
+    /// Mass of each leaf for each query, `[L, B]`; a query's add up to one.
+    pub(super) fn all_masses(&self, queries: &Buffer<f32>, batch: usize) -> Buffer<f32> {
+        let client = queries.client();
+        let masses = Buffer::empty(client, self.leaves * batch);
+        let units = self.leaves * batch.div_ceil(QUERIES);
+        multiply::launch(
+            client,
+            grid(units),
+            cube_dim(),
+            queries.arg(),
+            self.operands.arg(),
+            self.ln_weights.arg(),
+            masses.arg(),
+            batch,
+            self.leaves,
+            self.dim,
+            self.diagonal,
+        );
+        let args = (self.frequencies.arg(), masses.arg());
+        mix::launch(client, grid(batch), cube_dim(), args.0, args.1, batch, self.leaves, self.epsilon);
         masses
     }
 }

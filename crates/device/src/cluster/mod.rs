@@ -7,6 +7,9 @@
 mod draw;
 mod masses;
 mod refresh;
+mod shared;
+
+pub use shared::Mixture;
 
 use cubecl::client::Client;
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::Loss;
 use crate::random::Draws;
 use crate::rows::{Batch, Rule, Step, Touched};
-use crate::testing::{check_draws, client, lists, numbers, queries};
+use crate::testing::{BATCH, check_counts, check_draws, client, labels, lists, lists_of, numbers, queries};
 use rf_sampling::{Classes, ClusterConfig, ClusterSampler, Dispersion, Grouping, Law, Sampler};
 
 const DIM: usize = 6;
@@ -135,5 +135,62 @@ fn after_a_step_the_sums_are_those_of_the_new_rows() {
             assert_ne!(after, before);
             before = after;
         }
+    }
+}
+
+/// `shares · [h, h²]`, or `shares · h`, on the host.
+fn sums(shares: &[f32], queries: &[f32], moments: usize) -> Vec<f32> {
+    let number = |query: usize, column: usize| {
+        let x = queries[query * DIM + column % DIM];
+        if column < DIM { x } else { x * x }
+    };
+    let of = |at: usize| {
+        let share = |query: usize| shares[at / moments * BATCH + query];
+        (0..BATCH).map(|query| share(query) * number(query, at % moments)).sum()
+    };
+    (0..shares.len() / BATCH * moments).map(of).collect()
+}
+
+#[test]
+fn shared_draws_and_expected_counts_follow_the_law_that_the_host_has_for_the_batch() {
+    let Some(client) = client() else { return };
+    for case in Case::all() {
+        let rows = case.rows();
+        let table = Table::in_shards(&client, &rows, case.width(), 50);
+        let host = case.host(&rows);
+        let cluster = case.device(&client, &host, &table);
+        let ((start, labels), queries) = (labels(), queries(DIM));
+        let counted: Vec<f32> = (0..BATCH)
+            .filter(|&query| start[query] < start[query + 1])
+            .flat_map(|query| &queries[query * DIM..][..DIM])
+            .copied()
+            .collect();
+        let law = host.shared_law(&counted, case.classes(&rows)).unwrap();
+        let q: Vec<f64> = law.ln_probs(CLASSES).iter().map(|ln| f64::from(*ln).exp()).collect();
+
+        let (lists, count) = (lists_of(&client, 0), 10_000);
+        let shares = cluster.shares(&Buffer::upload(&client, &queries), &lists);
+        let sums = sums(&shares.download(), &queries, cluster.moments());
+        let mixture = cluster.mixture(&shares, &Buffer::upload(&client, &sums));
+        let draw = |step| {
+            let drawn = cluster.draw_shared(&mixture, &table, Draws { seed: 3, step }, count);
+            (drawn.ids.download(), drawn.corrections.download())
+        };
+        let (ids, corrections) = draw(0);
+        assert_eq!(draw(0).0, ids);
+        assert_ne!(draw(1).0, ids);
+        let ln_expected = |class: u32| (count as f64 * q[class as usize]).ln();
+        let close = |(&class, &got): (&u32, &f32)| {
+            let want = ln_expected(class);
+            assert!((f64::from(got) - want).abs() < 2e-3, "{class}: {got} {want}");
+        };
+        ids.iter().zip(&corrections).for_each(close);
+        let mut edges = lists.edges();
+        cluster.correct_terms(&mixture, &table, &lists, &mut edges, count);
+        labels.iter().zip(&edges.corrections.download()).for_each(close);
+
+        let mut counts = vec![0.0f64; CLASSES];
+        ids.iter().for_each(|&class| counts[class as usize] += 1.0);
+        check_counts(0, counts.into_iter().zip(q.iter().map(|q| count as f64 * q)));
     }
 }

@@ -19,11 +19,8 @@ pub(super) fn check_settings(config: &LossConfig) -> Result<(), Error> {
     if config.kind == LossKind::Full {
         return refused("loss.kind", "full", "\"sampled\"");
     }
-    if config.sharing == Sharing::Batch {
-        return refused("loss.sharing", "batch", "\"query\"");
-    }
-    if config.estimator == Estimator::BothCorrected {
-        return refused("loss.estimator", "both-corrected", "\"published\"");
+    if config.estimator == Estimator::BothCorrected && config.sharing == Sharing::Query {
+        return refused("loss.estimator", "both-corrected", "\"published\", or loss.sharing = \"batch\"");
     }
     if config.points == Points::Systematic {
         return refused("loss.points", "systematic", "\"independent\"");
@@ -83,6 +80,14 @@ pub(super) fn check_batch(client: &Client, sampler: &AnySampler, batch: usize) -
         fits(client, "the features of all queries", 4 * batch * tree.map().width(), advice)?;
     }
     Ok(())
+}
+
+/// Refuses shared draws whose logits or rows do not fit a buffer.
+pub(super) fn check_shared(client: &Client, batch: usize, width: usize, config: &LossConfig) -> Result<(), Error> {
+    let draws = config.draws;
+    let advice = "a smaller loss.draws or smaller batches";
+    fits(client, "the logits of the shared draws for every query", 4 * draws * batch, advice)?;
+    fits(client, "the rows of the shared draws", 4 * draws * width, advice)
 }
 
 /// Refuses numbers that do not fit one buffer of the device.

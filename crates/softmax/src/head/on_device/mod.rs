@@ -2,6 +2,7 @@
 
 mod checks;
 mod sampler;
+mod shared;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -9,14 +10,14 @@ use burn::tensor::Tensor;
 use rf_device::{Batch, Buffer, Client, Draws, Lists, Loss, LossInput, Table, Touched};
 use rf_sampling::{AnySampler, ClassId};
 
-use self::checks::{check_batch, check_room, check_settings};
+use self::checks::{check_batch, check_room, check_settings, check_shared};
 use self::sampler::DeviceSampler;
 use super::store::HostParts;
 use super::{Leaf, SampledSoftmaxLoss, SoftmaxOutput, classes_of};
 use crate::device::{buffer_of, step_of, tensor_of};
 use crate::labels::Terms;
 use crate::row_optimizer::RowOptimizer;
-use crate::{Error, Labels, LossConfig, OtherLabels, RowTable};
+use crate::{Error, Labels, LossConfig, OtherLabels, RowTable, Sharing};
 
 /// Class table, optimizer state and sampler on a device.
 #[derive(Debug)]
@@ -150,7 +151,7 @@ impl OnDevice {
 
     /// Draws, loss and gradients of a batch. What comes back to the host is the loss and the number of distinct rows.
     fn pass(&self, queries: &Buffer<f32>, labels: &Labels, terms: &Terms, draws: Draws) -> Result<Pass, Error> {
-        let lists = self.lists(labels, terms)?;
+        let lists = self.lists(labels, terms, self.config.draws)?;
         let edges = lists.edges();
         self.sampler.draw(queries, &self.table, draws, &lists, &edges);
         let normalized = self.config.normalized;
@@ -161,11 +162,14 @@ impl OnDevice {
         Ok(Pass { mean: loss.sum() / lists.counted as f64, gradient, touched })
     }
 
-    fn lists(&self, labels: &Labels, terms: &Terms) -> Result<Lists, Error> {
+    /// The true classes of a batch with room for `draws` candidates of each query.
+    fn lists(&self, labels: &Labels, terms: &Terms, draws: usize) -> Result<Lists, Error> {
+        let together = self.config.sharing == Sharing::Batch;
         let (mut excluded_start, mut excluded) = (vec![0u32], Vec::<ClassId>::new());
         for query in 0..labels.len() {
             let list = if labels.of(query).is_empty() { &[] } else { labels.excluded(query) };
-            if list.len() >= self.table.rows() {
+            // Shared draws exclude nothing.
+            if !together && list.len() >= self.table.rows() {
                 return Err(rf_sampling::Error::NothingLeft.into());
             }
             excluded.extend_from_slice(list);
@@ -173,13 +177,16 @@ impl OnDevice {
         }
         let term_start: Vec<u32> = terms.offsets.iter().map(|&offset| offset as u32).collect();
         check_batch(self.table.client(), &self.template, labels.len())?;
+        if together {
+            check_shared(self.table.client(), labels.len(), self.table.width(), &self.config)?;
+        }
         let input = LossInput {
             term_start: &term_start,
             term_ids: &terms.ids,
             term_weights: &terms.weights,
             excluded_start: &excluded_start,
             excluded: &excluded,
-            draws: self.config.draws,
+            draws,
             included: self.config.other_labels == OtherLabels::Included,
         };
         Ok(Lists::upload(self.table.client(), input))
@@ -230,7 +237,13 @@ impl SampledSoftmaxLoss {
     ) -> Result<SoftmaxOutput, Error> {
         let device = queries.device();
         let draws = Draws { seed: self.seed, step: self.steps };
-        let Pass { mean, gradient, touched } = parts.pass(&buffer_of(queries.clone()), labels, terms, draws)?;
+        let Pass { mean, gradient, touched } = match self.config.sharing {
+            Sharing::Query => parts.pass(&buffer_of(queries.clone()), labels, terms, draws)?,
+            Sharing::Batch => {
+                let inner = if device.is_autodiff() { queries.clone().inner() } else { queries.clone() };
+                parts.pass_together(inner, labels, terms, draws)?
+            }
+        };
         let gradient = tensor_of(&gradient, queries.dims(), &device);
         let distinct = touched.count;
         let (loss, unit) = if device.is_autodiff() {

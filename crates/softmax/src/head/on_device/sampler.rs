@@ -9,7 +9,7 @@ use rf_device::{
 use rf_sampling::{AnySampler, Classes, ClusterSampler, KernelTree, Law, LeafLaw, Leaves, MapForm, Sampler};
 
 use super::checks::check_tree;
-use crate::{Error, LossConfig};
+use crate::{Error, LossConfig, Sharing};
 
 /// Samplers that have a form on graphics cards.
 const SAMPLERS: &str = "\"cluster\", \"rff\", \"quadratic\", \"unigram\", \"log-uniform\" and \"uniform\"";
@@ -37,6 +37,13 @@ impl DeviceSampler {
         match sampler {
             AnySampler::Cluster(cluster) => {
                 Ok(Self::Cluster(Box::new(upload_cluster(client, cluster, table, classes.dim(), config)?)))
+            }
+            AnySampler::Tree(_) if config.sharing == Sharing::Batch => {
+                let why = format!(
+                    "with loss.sampler.kind = {} on a graphics card it must be \"query\"",
+                    config.sampler.name()
+                );
+                Err(Error::BadSetting { field: "loss.sharing", value: "batch".into(), why })
             }
             AnySampler::Tree(tree) => {
                 Ok(Self::Tree(Box::new(upload_tree(client, tree, table, classes.dim(), config.normalized)?)))
