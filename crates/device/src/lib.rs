@@ -20,6 +20,7 @@
 mod buffer;
 mod cluster;
 mod draws;
+mod exact;
 mod lists;
 mod loss;
 mod lstm;
@@ -37,6 +38,7 @@ pub use cluster::{Cluster, ClusterParts, Mixture};
 pub use cubecl::client::Client;
 pub use cubecl::server::Handle;
 pub use draws::StaticLaw;
+pub use exact::{AllRows, Best, Chunk, ChunkRows, Settled, Softmax};
 pub use lists::WeightedLists;
 pub use loss::{Candidates, Lists, Loss, LossInput};
 pub use lstm::{LstmBack, LstmPass, LstmShape};

@@ -23,7 +23,7 @@ pub struct Lists {
     pub included: bool,
     pub(crate) edge_start: Buffer<u32>,
     pub(crate) term_start: Buffer<u32>,
-    term_ids: Buffer<u32>,
+    pub(crate) term_ids: Buffer<u32>,
     pub(crate) term_weights: Buffer<f32>,
     pub(crate) excluded_start: Buffer<u32>,
     pub(crate) excluded: Buffer<u32>,
@@ -386,7 +386,7 @@ pub(crate) fn settle_terms(
 /// From scores to weights, one query a unit: the true classes of a query come first among its edges.
 #[cube(launch)]
 #[allow(clippy::too_many_arguments)]
-fn settle(
+pub(crate) fn settle(
     edge_start: &[u32],
     term_start: &[u32],
     term_weights: &[f32],

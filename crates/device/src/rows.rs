@@ -188,7 +188,7 @@ impl Grouped {
             Some(places) => look_up(&places.slot_of, classes, len),
             None => copy(classes),
         };
-        let (keys, numbers) = sort(keys, count_up(client, len), bound);
+        let (keys, numbers) = sort(keys, count_up(client, 0, len), bound);
         let segments = Segments::of(&keys, &Buffer::upload(client, &[len as u32]));
         let count = segments.count.download()[0] as usize;
         let classes = match places {
@@ -239,10 +239,10 @@ fn copy(values: &Buffer<u32>) -> Buffer<u32> {
     out
 }
 
-/// `0, 1, 2, …`.
-fn count_up(client: &Client, len: usize) -> Buffer<u32> {
+/// `first, first + 1, first + 2, …`.
+pub(crate) fn count_up(client: &Client, first: usize, len: usize) -> Buffer<u32> {
     let out = Buffer::empty(client, len);
-    write_numbers::launch(client, grid(len), cube_dim(), out.arg(), len);
+    write_numbers::launch(client, grid(len), cube_dim(), out.arg(), first, len);
     out
 }
 
@@ -261,9 +261,9 @@ fn copy_words(from: &[u32], to: &mut [u32], len: usize) {
 }
 
 #[cube(launch)]
-fn write_numbers(to: &mut [u32], len: usize) {
+fn write_numbers(to: &mut [u32], first: usize, len: usize) {
     if ABSOLUTE_POS < len {
-        to[ABSOLUTE_POS] = ABSOLUTE_POS as u32;
+        to[ABSOLUTE_POS] = (first + ABSOLUTE_POS) as u32;
     }
 }
 

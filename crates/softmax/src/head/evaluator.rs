@@ -1,11 +1,18 @@
 //! Evaluation, over all classes.
 
 use std::borrow::Cow;
+#[cfg(feature = "device")]
+use std::sync::OnceLock;
 
 use burn::tensor::Tensor;
 use rf_sampling::ClassId;
 
 use super::SampledSoftmaxLoss;
+#[cfg(feature = "device")]
+use super::on_device::OnDevice;
+use super::store::Store;
+#[cfg(feature = "device")]
+use crate::device::plain;
 use crate::loss::{FullTargets, Ranked, full_softmax, top_k};
 use crate::normalize::divide_by_norms;
 use crate::{Error, Labels, OtherLabels, Reduction, to_vec};
@@ -13,11 +20,20 @@ use crate::{Error, Labels, OtherLabels, Reduction, to_vec};
 /// The softmax over all classes of a head as it stands, for evaluation over many batches.
 ///
 /// Holds the rows as they enter the logits: one normalised copy of the table, or the table itself if the loss does not
-/// normalise.
+/// normalise. Of a head on a graphics card it holds nothing: rows and logits stay there, a part of them at a time.
 #[derive(Clone, Debug)]
 pub struct Evaluator<'h> {
     head: &'h SampledSoftmaxLoss,
-    rows: Cow<'h, [f32]>,
+    rows: Rows<'h>,
+}
+
+/// The class rows as they enter the logits, `[n, width]`.
+#[derive(Clone, Debug)]
+enum Rows<'h> {
+    Host(Cow<'h, [f32]>),
+    /// On a graphics card; a copy for those who ask for it.
+    #[cfg(feature = "device")]
+    Device(&'h OnDevice, OnceLock<Vec<f32>>),
 }
 
 impl Evaluator<'_> {
@@ -38,7 +54,12 @@ impl Evaluator<'_> {
         head.check_ids(&h, &labels)?;
         let terms = labels.terms(Reduction::default(), OtherLabels::Included, 0, 0);
         let targets = FullTargets { terms: &terms, labels: &labels, others: OtherLabels::Included };
-        Ok(full_softmax(&self.queries(h)?, head.scored(&self.rows), targets, false).nll)
+        let queries = self.queries(h)?;
+        match &self.rows {
+            Rows::Host(rows) => Ok(full_softmax(&to_vec(queries), head.scored(rows), targets, false).nll),
+            #[cfg(feature = "device")]
+            Rows::Device(parts, _) => Ok(parts.nll(queries, &labels, &terms)),
+        }
     }
 
     /// The `k` classes of the largest logits for each query, best first, of equal ones the lower id; fewer if there are
@@ -57,30 +78,55 @@ impl Evaluator<'_> {
         let [batch, width] = h.dims();
         assert_eq!(width, self.head.dim, "queries of {width} components");
         assert!(left_out.is_none_or(|lists| lists.len() == batch), "as many lists as queries");
-        Ok(top_k(&self.queries(h)?, self.head.scored(&self.rows), k, left_out))
+        let queries = self.queries(h)?;
+        match &self.rows {
+            Rows::Host(rows) => Ok(top_k(&to_vec(queries), self.head.scored(rows), k, left_out)),
+            #[cfg(feature = "device")]
+            Rows::Device(parts, _) => Ok(parts.top_k(queries, k, left_out)),
+        }
     }
 
     /// Rows as they enter the logits, `[n, width]`: the embedding, normalised if the loss normalises, and the bias if there is
-    /// one.
+    /// one. Those of a graphics card are copied, once.
     pub fn rows(&self) -> &[f32] {
-        &self.rows
+        match &self.rows {
+            Rows::Host(rows) => rows,
+            #[cfg(feature = "device")]
+            Rows::Device(parts, copy) => copy.get_or_init(|| {
+                let mut rows = parts.rows();
+                if self.head.config.normalized {
+                    divide_by_norms(&mut rows, self.head.width(), self.head.dim);
+                }
+                rows
+            }),
+        }
     }
 
-    /// Queries as they enter the logits, outside autodiff.
-    fn queries(&self, h: Tensor<2>) -> Result<Vec<f32>, Error> {
+    /// Queries as they enter the logits, outside autodiff, where the rows are.
+    fn queries(&self, h: Tensor<2>) -> Result<Tensor<2>, Error> {
         let h = if h.device().is_autodiff() { h.inner() } else { h };
-        Ok(to_vec(self.head.queries(h)?.0))
+        #[cfg(feature = "device")]
+        let h = match &self.rows {
+            Rows::Host(_) => h,
+            Rows::Device(..) => h.to_device(&plain(&self.head.device)),
+        };
+        Ok(self.head.queries(h)?.0)
     }
 }
 
 impl SampledSoftmaxLoss {
-    /// Prepares an evaluation: normalises the rows once, for all its batches. O(n d).
+    /// Prepares an evaluation: normalises the rows once, for all its batches. O(n d); on a graphics card nothing.
     pub fn evaluator(&self) -> Evaluator<'_> {
-        let mut rows = Cow::Borrowed(self.table().data());
+        let table = match &self.store {
+            Store::Host(parts) => &parts.table,
+            #[cfg(feature = "device")]
+            Store::Device(parts) => return Evaluator { head: self, rows: Rows::Device(parts, OnceLock::new()) },
+        };
+        let mut rows = Cow::Borrowed(table.data());
         if self.config.normalized {
             divide_by_norms(rows.to_mut(), self.width(), self.dim);
         }
-        Evaluator { head: self, rows }
+        Evaluator { head: self, rows: Rows::Host(rows) }
     }
 
     /// Negative log-likelihood of each target under the softmax over all classes, in nats. For more than one batch,

@@ -1,6 +1,7 @@
 //! A head whose table and sampler live on a graphics card.
 
 mod checks;
+mod exact;
 mod sampler;
 mod shared;
 
