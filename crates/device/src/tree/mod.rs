@@ -10,6 +10,7 @@
 mod features;
 mod kept;
 mod masses;
+mod shared;
 mod sums;
 mod walk;
 

@@ -8,7 +8,7 @@ use super::*;
 use crate::Loss;
 use crate::random::Draws;
 use crate::rows::{Batch, Rule, Step};
-use crate::testing::{check_draws, client, lists, numbers, queries};
+use crate::testing::{check_counts, check_draws, client, lists, numbers, queries};
 
 const DIM: usize = 6;
 const CLASSES: usize = 157;
@@ -125,6 +125,28 @@ fn draws_follow_the_law_of_the_host_without_the_excluded_classes() {
             |queries, draws, lists, edges| tree.draw(queries, &table, draws, lists, edges),
             |query| host.at(query, case.classes(&rows)).unwrap().ln_probs(CLASSES),
         );
+    }
+}
+
+#[test]
+fn shared_draws_follow_the_shared_law_of_the_host() {
+    const COUNT: usize = 3000;
+    let Some(client) = client() else { return };
+    for case in &Case::all()[..2] {
+        let rows = case.rows();
+        let table = Table::in_shards(&client, &rows, case.width(), 50);
+        let host = case.host(&rows);
+        let tree = case.device(&client, &host, &table, true);
+        let on_device = Buffer::upload(&client, &queries(DIM));
+        let shared = tree.draw_shared(&on_device, &table, Draws { seed: 3, step: 1 }, COUNT);
+        let ln_q = host.shared_law(&queries(DIM), case.classes(&rows)).unwrap().ln_probs(CLASSES);
+        let mut counts = vec![0.0; CLASSES];
+        for (&class, &correction) in shared.ids.download().iter().zip(&shared.corrections.download()) {
+            let want = (COUNT as f32).ln() + ln_q[class as usize];
+            assert!(f64::from(correction - want).abs() < case.tolerance(), "class {class}: {correction} {want}");
+            counts[class as usize] += 1.0;
+        }
+        check_counts(0, (0..CLASSES).map(|class| (counts[class], COUNT as f64 * f64::from(ln_q[class]).exp())));
     }
 }
 

@@ -37,14 +37,25 @@ impl Tree {
         let (scales, phi) = self.map.of_queries(queries);
         let dense = self.dense(&phi, lists);
         let asked = Asked { queries, scales, phi, dense, table, lists };
-        let shares = self.shares(&asked);
-        let client = queries.client();
-        let pairs = lists.batch * lists.draws;
+        self.walk(&asked, draws, &edges.ids, &edges.corrections, false);
+    }
+
+    /// Takes all draws down; they go to the edges of their queries, or, `together`, one after the other.
+    pub(super) fn walk(
+        &self,
+        asked: &Asked<'_>,
+        draws: Draws,
+        ids: &Buffer<u32>,
+        corrections: &Buffer<f32>,
+        together: bool,
+    ) {
+        let shares = self.shares(asked);
+        let (client, pairs) = (ids.client(), asked.lists.batch * asked.lists.draws);
         let (nodes, ln_q) = (Buffer::<u32>::empty(client, pairs), Buffer::<f32>::empty(client, pairs));
         for level in (0..self.height()).rev() {
-            self.descend(level, &asked, &shares, draws, &nodes, &ln_q);
+            self.descend(level, asked, &shares, draws, &nodes, &ln_q);
         }
-        self.choose_classes(&asked, draws, &nodes, &ln_q, edges);
+        self.choose_classes(asked, draws, [&nodes, ids], [&ln_q, corrections], together);
     }
 
     /// Takes every draw from its node to a child, a node of `level`.
@@ -92,9 +103,9 @@ impl Tree {
         &self,
         asked: &Asked<'_>,
         draws: Draws,
-        nodes: &Buffer<u32>,
-        ln_q: &Buffer<f32>,
-        edges: &Candidates,
+        [nodes, ids]: [&Buffer<u32>; 2],
+        [ln_q, corrections]: [&Buffer<f32>; 2],
+        together: bool,
     ) {
         let Asked { queries, scales, phi, table, lists, .. } = asked;
         let features = self.class_features.as_ref().unwrap_or(table);
@@ -118,8 +129,8 @@ impl Tree {
             lists.excluded.arg(),
             lists.edge_start.arg(),
             lists.term_start.arg(),
-            edges.ids.arg(),
-            edges.corrections.arg(),
+            ids.arg(),
+            corrections.arg(),
             lists.batch,
             lists.draws,
             table.shard_rows(),
@@ -134,6 +145,7 @@ impl Tree {
             self.map.width(),
             self.law(),
             self.height() == 0,
+            together,
         );
     }
 }
@@ -271,11 +283,15 @@ fn choose_classes(
     #[comptime] width: usize,
     #[comptime] law: u32,
     #[comptime] only_leaf: bool,
+    #[comptime] together: bool,
 ) {
     if ABSOLUTE_POS < batch * draws {
         let query = ABSOLUTE_POS / draws;
         let draw = (ABSOLUTE_POS % draws) as u32;
-        let edge = edge_of(edge_start, term_start, query, draw);
+        let mut edge = ABSOLUTE_POS as u32;
+        if comptime!(!together) {
+            edge = edge_of(edge_start, term_start, query, draw);
+        }
         if edge != 0xFFFF_FFFFu32 {
             let mut leaf = 0usize;
             let mut ln_so_far = 0.0f32;

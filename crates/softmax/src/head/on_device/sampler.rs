@@ -9,7 +9,7 @@ use rf_device::{
 use rf_sampling::{AnySampler, Classes, ClusterSampler, KernelTree, Law, LeafLaw, Leaves, MapForm, Sampler};
 
 use super::checks::check_tree;
-use crate::{Error, LossConfig, Sharing};
+use crate::{Error, Estimator, LossConfig, Sharing};
 
 /// Samplers that have a form on graphics cards.
 const SAMPLERS: &str = "\"cluster\", \"rff\", \"quadratic\", \"unigram\", \"log-uniform\" and \"uniform\"";
@@ -38,15 +38,8 @@ impl DeviceSampler {
             AnySampler::Cluster(cluster) => {
                 Ok(Self::Cluster(Box::new(upload_cluster(client, cluster, table, classes.dim(), config)?)))
             }
-            AnySampler::Tree(_) if config.sharing == Sharing::Batch => {
-                let why = format!(
-                    "with loss.sampler.kind = {} on a graphics card it must be \"query\"",
-                    config.sampler.name()
-                );
-                Err(Error::BadSetting { field: "loss.sharing", value: "batch".into(), why })
-            }
             AnySampler::Tree(tree) => {
-                Ok(Self::Tree(Box::new(upload_tree(client, tree, table, classes.dim(), config.normalized)?)))
+                Ok(Self::Tree(Box::new(upload_tree(client, tree, table, classes.dim(), config)?)))
             }
             AnySampler::Uniform(law) => static_law(client, law, classes),
             AnySampler::LogUniform(law) => static_law(client, law, classes),
@@ -148,8 +141,17 @@ fn upload_cluster(
     Ok(Cluster::upload(client, parts, table, dim, config.normalized))
 }
 
-fn upload_tree(client: &Client, tree: &KernelTree, table: &Table, dim: usize, normalized: bool) -> Result<Tree, Error> {
+fn upload_tree(
+    client: &Client,
+    tree: &KernelTree,
+    table: &Table,
+    dim: usize,
+    config: &LossConfig,
+) -> Result<Tree, Error> {
     check_groups(tree.regroups(), tree.regroup_every())?;
+    if config.sharing == Sharing::Batch {
+        check_shared(tree.leaf_law(), config)?;
+    }
     let (bounds, order) = lay_out(tree.leaves());
     let form = tree.map().form();
     let (kind, frequencies, sharpness, directions) = match &form {
@@ -173,7 +175,20 @@ fn upload_tree(client: &Client, tree: &KernelTree, table: &Table, dim: usize, no
     };
     let (bytes, rows) = Tree::size_of(parts, dim);
     check_tree(client, table, bytes, [rows, Tree::width_of(parts.map, dim)])?;
-    Ok(Tree::upload(client, parts, table, dim, normalized))
+    Ok(Tree::upload(client, parts, table, dim, config.normalized))
+}
+
+/// Refuses what trees cannot do for a whole batch.
+fn check_shared(law: LeafLaw, config: &LossConfig) -> Result<(), Error> {
+    if law != LeafLaw::Features {
+        return Err(rf_sampling::Error::NoSharedLaw.into());
+    }
+    if config.estimator == Estimator::BothCorrected {
+        let why =
+            format!("with loss.sampler.kind = {} on a graphics card it must be \"published\"", config.sampler.name());
+        return Err(Error::BadSetting { field: "loss.estimator", value: "both-corrected".into(), why });
+    }
+    Ok(())
 }
 
 /// Refuses leaves that change as training goes on.

@@ -79,7 +79,7 @@ impl OnDevice {
                 }
                 cluster.draw_shared(&law, &self.table, draws, count)
             }
-            DeviceSampler::Tree(_) => unreachable!("refused when the head was made"),
+            DeviceSampler::Tree(tree) => tree.draw_shared(numbers, &self.table, draws, count),
         }
     }
 }
