@@ -63,6 +63,13 @@ impl<T: CubeElement> Buffer<T> {
         T::from_bytes(&bytes)[..self.len].to_vec()
     }
 
+    /// Waits for the device once and copies these numbers and others to the host.
+    pub fn download_with<U: CubeElement>(&self, other: &Buffer<U>) -> (Vec<T>, Vec<U>) {
+        let handles = vec![self.handle.clone(), other.handle.clone()];
+        let bytes = self.client.read(handles).expect("a buffer can be read");
+        (T::from_bytes(&bytes[0])[..self.len].to_vec(), U::from_bytes(&bytes[1])[..other.len].to_vec())
+    }
+
     /// Where the numbers lie.
     pub fn handle(&self) -> &Handle {
         &self.handle

@@ -41,6 +41,8 @@ pub struct Batch<'a> {
 pub struct Touched {
     /// How many rows.
     pub count: usize,
+    /// Sum of the losses that the gradients are of, in nats; 0 where that is not known.
+    pub loss: f64,
     /// Where they lie in the order of slots, ascending; in the order of classes where there are no slots.
     pub(crate) slots: Buffer<u32>,
     /// Their classes.
@@ -48,18 +50,19 @@ pub struct Touched {
     /// Gradients, `[count, width]`; after a [step](Touched::step) the rows before it.
     pub(crate) gradients: Buffer<f32>,
     /// Sum of the squares of each gradient.
-    squares: Buffer<f32>,
+    pub(crate) squares: Buffer<f32>,
 }
 
 impl Touched {
-    /// Brings the edges of each class together and adds their gradients in the order of the queries; waits for the device, to know how
-    /// many classes there are.
+    /// Brings the edges of each class together and adds their gradients in the order of the queries; waits for the device, once, to know
+    /// how many classes there are, and their loss.
     ///
     /// With `G = sum_b w_b h_b` the gradient of a normalised row `c` is `(G - (sum_b w_b o_b) c/|c|) / |c|`.
     pub fn of(batch: Batch<'_>, places: Option<&Places>) -> Self {
         let Batch { queries, dim, table, normalized, edges, loss } = batch;
         let (client, width) = (queries.client(), table.width());
-        let Grouped { count, classes, segments, numbers } = Grouped::of(&edges.ids, table.rows(), places);
+        let (grouped, sum) = Grouped::of(&edges.ids, table.rows(), places, &loss.nll);
+        let Grouped { count, classes, segments, numbers } = grouped;
         let gradients = Buffer::empty(client, count * width);
         add_edges::launch(
             client,
@@ -81,7 +84,7 @@ impl Touched {
             width > dim,
             normalized,
         );
-        Self::with(segments.keys, classes, gradients, count)
+        Self { loss: sum, ..Self::with(segments.keys, classes, gradients, count) }
     }
 
     /// Rows whose gradients are there already, `[ids.len(), width]`; a [step](Touched::step) writes over them.
@@ -101,7 +104,7 @@ impl Touched {
         let (client, width) = (gradients.client().clone(), gradients.len() / count.max(1));
         let squares = Buffer::empty(&client, count);
         square_rows::launch(&client, grid(count), cube_dim(), gradients.arg(), squares.arg(), count, width);
-        Self { count, slots, classes, gradients, squares }
+        Self { count, loss: 0.0, slots, classes, gradients, squares }
     }
 
     /// Classes and gradients on the host, for tests and those who look inside: `[count]` and `[count, width]`.
@@ -182,7 +185,9 @@ pub(crate) struct Grouped {
 
 impl Grouped {
     /// Brings equal classes of a list together, in the order of slots or, where there are none, of classes; waits for the device.
-    pub fn of(classes: &Buffer<u32>, bound: usize, places: Option<&Places>) -> Self {
+    ///
+    /// Returns the sum of the losses of some queries beside, since it waits anyway.
+    pub fn of(classes: &Buffer<u32>, bound: usize, places: Option<&Places>, nll: &Buffer<f32>) -> (Self, f64) {
         let (client, len) = (classes.client(), classes.len());
         let keys = match places {
             Some(places) => look_up(&places.slot_of, classes, len),
@@ -190,12 +195,13 @@ impl Grouped {
         };
         let (keys, numbers) = sort(keys, count_up(client, 0, len), bound);
         let segments = Segments::of(&keys, &Buffer::upload(client, &[len as u32]));
-        let count = segments.count.download()[0] as usize;
+        let (count, loss) = segments.count.download_with(&total(nll));
+        let count = count[0] as usize;
         let classes = match places {
             Some(places) => look_up(&places.class_at, &segments.keys, count),
             None => segments.keys.clone(),
         };
-        Self { count, classes, segments, numbers }
+        (Self { count, classes, segments, numbers }, f64::from(loss[0]))
     }
 }
 

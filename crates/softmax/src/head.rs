@@ -79,7 +79,7 @@ enum Leaf {
     Rows(Tensor<2>),
     /// Gradients that are there already, to be multiplied by the gradient of a leaf that is one.
     #[cfg(feature = "device")]
-    Device { unit: Tensor<1>, touched: Arc<std::sync::Mutex<Option<rf_device::Touched>>> },
+    Device { unit: Tensor<1>, touched: on_device::Spendable },
 }
 
 /// Gradients of a head.

@@ -216,6 +216,79 @@ fn what_has_no_form_on_the_card_is_refused_with_what_has() {
     let similar = ClusterConfig { grouping: Some(Grouping::Similarity), ..Default::default() };
     let message = refused(config(SamplerConfig::Cluster(similar)));
     assert!(message.contains("loss.sampler.regroup_every = 1000"), "{message}");
-    let message = refused(config(cluster(7)).with_kind(rf_softmax::LossKind::Full));
-    assert!(message.contains("loss.kind = full"), "{message}");
+    let absolute = rf_softmax::LossConfig { absolute: true, draws: 12, sampler: cluster(7), ..Default::default() };
+    let message = refused(SampledSoftmaxLossConfig::new(CLASSES, DIM).with_loss(absolute));
+    assert!(message.contains("loss.absolute = true"), "{message}");
+}
+
+fn shapes() -> impl Iterator<Item = (bool, bool)> {
+    [(false, false), (false, true), (true, false), (true, true)].into_iter()
+}
+
+/// The full loss over lists of true classes, its gradients and steps, beside those of the host.
+#[test]
+fn the_full_loss_trains_as_on_the_host() {
+    let Some(card) = card() else { return };
+    let labels = Labels::from_lists([&[3, 8][..], &[], &[5], &[0], &[59], &[], &[1, 2, 3], &[7]]);
+    for (normalized, bias) in shapes() {
+        for other_labels in [OtherLabels::Excluded, OtherLabels::Included] {
+            let run = |device: &Device| {
+                let kind = rf_softmax::LossKind::Full;
+                let loss =
+                    rf_softmax::LossConfig { kind, normalized, bias, tau: 2.0, other_labels, ..Default::default() };
+                let config = SampledSoftmaxLossConfig::new(CLASSES, DIM).with_loss(loss).with_seed(9);
+                let mut head = config.with_optimizer(RowOptimizer::Adagrad).init(device).unwrap();
+                let (mut means, mut of_queries) = (Vec::new(), Vec::new());
+                for number in 0..4 {
+                    let h = batch(number, device).0.require_grad();
+                    let output = head.forward_labels(h.clone(), &labels).unwrap();
+                    assert_eq!(output.distinct, CLASSES);
+                    let mut grads = (output.loss.clone() * 3.0).backward();
+                    of_queries.extend(to_vec(h.grad(&grads).unwrap()));
+                    let gradients = head.gradient(&output, &mut grads);
+                    head.step(0.1, &gradients).unwrap();
+                    means.push(output.mean as f32);
+                }
+                [means, of_queries, head.table().data().to_vec()]
+            };
+            for (got, want) in run(&card).iter().zip(run(&host())) {
+                let far = got.iter().zip(&want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(far < 1e-3, "normalized {normalized}, bias {bias}, {other_labels:?}: {far}");
+            }
+        }
+    }
+}
+
+#[test]
+fn evaluation_on_the_card_is_that_of_the_host() {
+    let Some(card) = card() else { return };
+    for (normalized, bias) in shapes() {
+        let loss =
+            rf_softmax::LossConfig { normalized, bias, tau: 3.0, draws: 12, sampler: cluster(7), ..Default::default() };
+        let config = SampledSoftmaxLossConfig::new(CLASSES, DIM).with_loss(loss).with_seed(9);
+        // Rows 10 to 19 are those of 0 to 9, so that logits are equal.
+        let width = DIM + usize::from(bias);
+        let mut rows: Vec<f32> = (0..CLASSES * width).map(|at| ((at * at) as f32 * 0.37).sin()).collect();
+        rows.copy_within(0..10 * width, 10 * width);
+        let config = config.with_rows(rows);
+        let [there, here] = [&card, &host()].map(|device| config.clone().init(device).unwrap());
+        let (h, mut targets) = batch(1, &host());
+        targets[2] = rf_softmax::IGNORED;
+        let [got, want] = [&there, &here].map(|head| head.exact_nll(h.clone(), &targets).unwrap());
+        let far = got.iter().zip(&want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(far < 1e-4 && got[2] == 0.0, "{far}");
+
+        let all: Vec<u32> = (0..CLASSES as u32).collect();
+        let left_out = Labels::from_lists([&[3, 8][..], &[], &[5], &[0], &all, &[], &[1, 2, 13], &[7]]);
+        for (k, left_out) in [(1, None), (5, Some(&left_out)), (CLASSES + 3, Some(&left_out)), (12, None)] {
+            let [got, want] = [&there, &here].map(|head| head.evaluator().top_k(h.clone(), k, left_out).unwrap());
+            for (got, want) in got.iter().zip(&want) {
+                assert_eq!(got.len(), want.len());
+                let classes = |ranked: &[rf_softmax::Ranked]| ranked.iter().map(|r| r.class).collect::<Vec<_>>();
+                assert_eq!(classes(got), classes(want), "k = {k}");
+                assert!(got.iter().zip(want).all(|(a, b)| (a.score - b.score).abs() < 1e-4));
+            }
+        }
+        assert!(there.evaluator().rows().iter().zip(here.evaluator().rows()).all(|(a, b)| (a - b).abs() < 1e-6));
+    }
 }

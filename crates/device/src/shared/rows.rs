@@ -77,7 +77,8 @@ impl Touched {
         let all = Buffer::empty(client, terms + shared.len());
         let args = (edges.ids.arg(), shared.ids.arg(), all.arg());
         join::launch(client, grid(all.len()), cube_dim(), args.0, args.1, args.2, terms, all.len());
-        let Grouped { count, classes, segments, numbers } = Grouped::of(&all, table.rows(), places);
+        let (grouped, sum) = Grouped::of(&all, table.rows(), places, &loss.nll);
+        let Grouped { count, classes, segments, numbers } = grouped;
         let sums = Buffer::empty(client, count * width);
         add_all::launch(
             client,
@@ -101,7 +102,7 @@ impl Touched {
             width > dim,
             normalized,
         );
-        Self::with(segments.keys, classes, sums, count)
+        Self { loss: sum, ..Self::with(segments.keys, classes, sums, count) }
     }
 }
 

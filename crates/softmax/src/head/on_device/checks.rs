@@ -16,8 +16,11 @@ pub(super) fn check_settings(config: &LossConfig) -> Result<(), Error> {
     let refused = |field, value: &str, instead: &str| {
         Err(Error::BadSetting { field, value: value.into(), why: format!("on a graphics card it must be {instead}") })
     };
+    if config.absolute {
+        return refused("loss.absolute", "true", "false");
+    }
     if config.kind == LossKind::Full {
-        return refused("loss.kind", "full", "\"sampled\"");
+        return Ok(());
     }
     if config.estimator == Estimator::BothCorrected && config.sharing == Sharing::Query {
         return refused("loss.estimator", "both-corrected", "\"published\", or loss.sharing = \"batch\"");
@@ -25,14 +28,11 @@ pub(super) fn check_settings(config: &LossConfig) -> Result<(), Error> {
     if config.points == Points::Systematic {
         return refused("loss.points", "systematic", "\"independent\"");
     }
-    if config.absolute {
-        return refused("loss.absolute", "true", "false");
-    }
     Ok(())
 }
 
 /// Compares what table, state and sampler need with what the device offers. Returns the rows that a shard can have.
-pub(super) fn check_room(client: &Client, parts: &HostParts, dim: usize) -> Result<usize, Error> {
+pub(super) fn check_room(client: &Client, parts: &HostParts, dim: usize, config: &LossConfig) -> Result<usize, Error> {
     let advice = "fewer classes or a smaller model.embedding or model.dim, or --device cpu";
     fits(client, "a number for each class", 4 * parts.table.rows(), advice)?;
     if let AnySampler::Cluster(cluster) = &*parts.sampler {
@@ -40,10 +40,13 @@ pub(super) fn check_room(client: &Client, parts: &HostParts, dim: usize) -> Resu
         fits(client, "the sums of all leaves", bytes, "a larger loss.sampler.leaf_size")?;
     }
     let shard = check_table(client, "class table", &parts.table, advice)?;
-    let need = (parts.table.bytes() + parts.sampler.bytes()) as u64;
+    // The full loss has a gradient for every row.
+    let gradients = if config.kind == LossKind::Full { size_of_val(parts.table.data()) } else { 0 };
+    let need = (parts.table.bytes() + parts.sampler.bytes() + gradients) as u64;
     match client.properties().memory.max_memory() {
         Some(room) if need > room => {
-            Err(Error::TooLarge { what: "class table, optimizer state and sampler".into(), need, room, advice })
+            let what = "class table, optimizer state, gradients and sampler".into();
+            Err(Error::TooLarge { what, need, room, advice })
         }
         _ => Ok(shard),
     }

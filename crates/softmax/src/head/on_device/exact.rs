@@ -1,24 +1,14 @@
 //! What looks at all classes, on a device: their logits are made and taken up a chunk at a time.
 
 use burn::tensor::{Device, Tensor};
-use rf_device::{AllRows, Best, Chunk, ChunkRows, Lists, LossInput, Settled, Softmax, Touched};
+use rf_device::{AllRows, Best, Chunk, ChunkRows, Lists, LossInput, Settled, Softmax};
 use rf_sampling::ClassId;
 
-use super::OnDevice;
+use super::{OnDevice, Pass};
 use crate::device::{buffer_of, plain, tensor_of};
 use crate::labels::Terms;
 use crate::loss::Ranked;
 use crate::{Labels, OtherLabels, to_vec};
-
-/// The full loss of a batch and its gradients.
-pub(super) struct FullPass {
-    /// Mean over the queries with a true class, in nats.
-    pub mean: f64,
-    /// Of the queries, `[B, d]`.
-    pub gradient: Tensor<2>,
-    /// All rows.
-    pub touched: Vec<Touched>,
-}
 
 impl OnDevice {
     /// Loss of each query over all classes, in nats, `[B]`; 0 for queries without a true class.
@@ -49,11 +39,11 @@ impl OnDevice {
         best.download().into_iter().map(|found| found.into_iter().map(ranked).collect()).collect()
     }
 
-    /// The full loss, and its gradients for queries and rows. Logits are made twice, so that none is kept.
+    /// The full loss, and its gradients for queries and all rows. Logits are made twice, so that none is kept.
     ///
     /// # Shapes
     /// - queries: `[B, d]`, as they enter the logits, outside autodiff
-    pub(super) fn full_pass(&self, queries: &Tensor<2>, labels: &Labels, terms: &Terms) -> FullPass {
+    pub(super) fn pass_full(&self, queries: &Tensor<2>, labels: &Labels, terms: &Terms) -> Pass {
         let settled = self.settled(queries, labels, terms);
         let mut gradient = queries.zeros_like();
         let all = AllRows::new(&self.table);
@@ -67,7 +57,8 @@ impl OnDevice {
             let of_rows = buffer_of(weights.transpose().matmul(queries.clone()));
             all.set(chunk, &rows, &of_rows, &of_biases, self.config.normalized);
         }
-        FullPass { mean: settled.sum() / terms.counted as f64, gradient, touched: all.into_touched() }
+        let mean = settled.sum() / terms.counted as f64;
+        Pass { mean, gradient: buffer_of(gradient), touched: all.into_touched() }
     }
 
     fn settled(&self, queries: &Tensor<2>, labels: &Labels, terms: &Terms) -> Settled {

@@ -18,7 +18,7 @@ use super::{Leaf, SampledSoftmaxLoss, SoftmaxOutput, classes_of};
 use crate::device::{buffer_of, step_of, tensor_of};
 use crate::labels::Terms;
 use crate::row_optimizer::RowOptimizer;
-use crate::{Error, Labels, LossConfig, OtherLabels, RowTable, Sharing};
+use crate::{Error, Labels, LossConfig, LossKind, OtherLabels, RowTable, Sharing};
 
 /// Class table, optimizer state and sampler on a device.
 #[derive(Debug)]
@@ -35,16 +35,19 @@ pub(crate) struct OnDevice {
     /// Refreshes since then.
     refreshes: u64,
     /// Rows that were stepped and that the sampler does not know yet.
-    stepped: Option<Touched>,
+    stepped: Vec<Touched>,
     dim: usize,
     config: LossConfig,
     mirror: OnceLock<HostParts>,
 }
 
+/// Gradients of touched rows, one or several parts of a table, until a step spends them.
+pub(super) type Spendable = Arc<Mutex<Option<Vec<Touched>>>>;
+
 /// Gradients on a device. A step spends them.
 #[derive(Clone, Debug)]
 pub(crate) struct DeviceGradients {
-    pub touched: Arc<Mutex<Option<Touched>>>,
+    pub touched: Spendable,
     /// What the loss was multiplied by before the backward pass, `[1]`.
     pub upstream: Tensor<1>,
     /// What the gradients are multiplied by, the upstream gradient not counted.
@@ -60,23 +63,22 @@ impl PartialEq for DeviceGradients {
 }
 
 impl DeviceGradients {
-    pub fn new(touched: Arc<Mutex<Option<Touched>>>, upstream: Tensor<1>) -> Self {
+    pub fn new(touched: Spendable, upstream: Tensor<1>) -> Self {
         Self { touched, upstream, scale: 1.0, read: OnceLock::new() }
     }
 
-    /// The upstream gradient and the sum of squares before it, where they are.
+    /// The upstream gradient and the sums of squares before it, where they are.
     pub fn on_card(&self) -> Vec<Tensor<1>> {
         let touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
-        let squared =
-            touched.as_ref().map(|touched| tensor_of(&touched.squared_norm_there(), [1], &self.upstream.device()));
-        let squared = squared.unwrap_or_else(|| Tensor::zeros([1], &self.upstream.device()));
-        vec![self.upstream.clone(), squared]
+        let squared = |touched: &Touched| tensor_of(&touched.squared_norm_there(), [1], &self.upstream.device());
+        [self.upstream.clone()].into_iter().chain(touched.iter().flatten().map(squared)).collect()
     }
 
     /// Sum of squares, from the numbers of [`on_card`](Self::on_card).
     pub fn squared_norm(&mut self, on_card: &[f32]) -> f64 {
         let upstream = *self.read.get_or_init(|| on_card[0]);
-        f64::from(on_card[1]) * f64::from(upstream * self.scale).powi(2)
+        let squared: f64 = on_card[1..].iter().map(|&squared| f64::from(squared)).sum();
+        squared * f64::from(upstream * self.scale).powi(2)
     }
 
     pub fn scale(&mut self, factor: f32) {
@@ -97,7 +99,7 @@ impl OnDevice {
     pub fn upload(client: Client, parts: &HostParts, dim: usize, config: &LossConfig) -> Result<Self, Error> {
         check_settings(config)?;
         let HostParts { table: rows, sampler } = parts;
-        let (width, shard) = (rows.width(), check_room(&client, parts, dim)?);
+        let (width, shard) = (rows.width(), check_room(&client, parts, dim, config)?);
         let table = Table::in_shards(&client, rows.data(), width, shard);
         let (state, optimizer, steps) = rows.optimizer_state();
         let widths = optimizer.state_widths(width).into_iter();
@@ -112,7 +114,7 @@ impl OnDevice {
             sampler: on_device,
             template: sampler.clone(),
             refreshes: 0,
-            stepped: None,
+            stepped: Vec::new(),
             dim,
             config: config.clone(),
             mirror: OnceLock::new(),
@@ -160,7 +162,7 @@ impl OnDevice {
         let gradient = loss.query_gradients(&self.table, self.dim, &lists, &edges);
         let batch = Batch { queries, dim: self.dim, table: &self.table, normalized, edges: &edges, loss: &loss };
         let touched = Touched::of(batch, self.sampler.places());
-        Ok(Pass { mean: loss.sum() / lists.counted as f64, gradient, touched })
+        Ok(Pass { mean: touched.loss / lists.counted as f64, gradient, touched: vec![touched] })
     }
 
     /// The true classes of a batch with room for `draws` candidates of each query.
@@ -202,15 +204,16 @@ impl OnDevice {
         let mut touched = taken.expect("gradients on a device are spent by one step");
         self.mirror.take();
         self.steps += 1;
-        touched.step(&self.table, &self.state, step_of(self.optimizer, rate, self.steps, gradients.factor()));
-        self.stepped = Some(touched);
+        let step = step_of(self.optimizer, rate, self.steps, gradients.factor());
+        touched.iter_mut().for_each(|touched| touched.step(&self.table, &self.state, step));
+        self.stepped = touched;
     }
 
     /// The sampler takes up the rows of the last step.
     pub fn refresh(&mut self) {
         self.mirror.take();
         self.refreshes += 1;
-        if let Some(touched) = self.stepped.take() {
+        for touched in std::mem::take(&mut self.stepped) {
             self.sampler.refresh(&self.table, &touched);
         }
     }
@@ -220,7 +223,8 @@ struct Pass {
     mean: f64,
     /// Of the queries, `[B, d]`.
     gradient: Buffer<f32>,
-    touched: Touched,
+    /// Parts of the table, one but for the full loss.
+    touched: Vec<Touched>,
 }
 
 impl SampledSoftmaxLoss {
@@ -238,15 +242,14 @@ impl SampledSoftmaxLoss {
     ) -> Result<SoftmaxOutput, Error> {
         let device = queries.device();
         let draws = Draws { seed: self.seed, step: self.steps };
-        let Pass { mean, gradient, touched } = match self.config.sharing {
-            Sharing::Query => parts.pass(&buffer_of(queries.clone()), labels, terms, draws)?,
-            Sharing::Batch => {
-                let inner = if device.is_autodiff() { queries.clone().inner() } else { queries.clone() };
-                parts.pass_together(inner, labels, terms, draws)?
-            }
+        let inner = if device.is_autodiff() { queries.clone().inner() } else { queries.clone() };
+        let Pass { mean, gradient, touched } = match (self.config.kind, self.config.sharing) {
+            (LossKind::Full, _) => parts.pass_full(&inner, labels, terms),
+            (_, Sharing::Query) => parts.pass(&buffer_of(inner), labels, terms, draws)?,
+            (_, Sharing::Batch) => parts.pass_together(inner, labels, terms, draws)?,
         };
         let gradient = tensor_of(&gradient, queries.dims(), &device);
-        let distinct = touched.count;
+        let distinct = touched.iter().map(|touched| touched.count).sum();
         let (loss, unit) = if device.is_autodiff() {
             let slope = (queries * Tensor::from_inner(gradient)).sum();
             let unit = Tensor::<1>::ones([1], &device).require_grad();

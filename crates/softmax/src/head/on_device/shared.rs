@@ -44,7 +44,7 @@ impl OnDevice {
         let of_rows = buffer_of(weights.matmul(extended));
         let batch = Batch { queries: &numbers, dim, table: &self.table, normalized, edges: &edges, loss: &loss.terms };
         let touched = Touched::of_shared(batch, &shared, &rows, of_rows, self.sampler.places());
-        Ok(Pass { mean: loss.terms.sum() / lists.counted as f64, gradient, touched })
+        Ok(Pass { mean: touched.loss / lists.counted as f64, gradient, touched: vec![touched] })
     }
 
     /// Draws the candidates of a batch, and corrects its true classes where the estimator asks for it.
