@@ -53,9 +53,6 @@ fn run(args: &Args) -> anyhow::Result<()> {
             commands::eval::run(&plan, &folder, &device, args)
         }),
         Command::Predict(args) => device::on_threads(args.threads, || {
-            if matches!(args.device, DeviceChoice::Wgpu | DeviceChoice::Cuda) {
-                return Err(exit::bad_input("rfs predict computes on the host: leave --device out"));
-            }
             let device = device::choose(args.device)?;
             let (plan, folder) = runs::open_for_reading(&args.run)?;
             commands::predict::run(&plan, &folder, &device, args)

@@ -1,6 +1,6 @@
 //! Settings of a language model and its training.
 
-use rf_softmax::LossConfig;
+use rf_softmax::{LossConfig, LossKind, RowOptimizer};
 use rf_training::{OptimizerConfig, TrainConfig};
 use serde::{Deserialize, Serialize};
 
@@ -100,6 +100,15 @@ pub struct Settings {
     pub optimizer: OptimizerConfig,
     /// Length, batches, intervals.
     pub train: TrainConfig,
+}
+
+impl Settings {
+    /// The same for a model that is looked at and not trained: no sampler is built, no moments are kept.
+    pub(crate) fn for_reading(&self) -> Self {
+        let mut bare = self.clone();
+        (bare.loss.kind, bare.optimizer.rows) = (LossKind::Full, Some(RowOptimizer::Sgd));
+        bare
+    }
 }
 
 #[cfg(test)]

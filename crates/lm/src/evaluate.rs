@@ -39,7 +39,7 @@ pub fn evaluate(
     device: &Device,
 ) -> Result<(u64, Evaluation), Error> {
     let device = device.clone().autodiff();
-    let mut model = LanguageModel::new(settings, vocabulary.counts(), &device)?;
+    let mut model = LanguageModel::new(&settings.for_reading(), vocabulary.counts(), &device)?;
     let checkpoint = Checkpoint::open(path)?;
     model.load(&checkpoint)?;
     let step = checkpoint.step().unwrap_or_default();

@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use rf_data::{Batches, IGNORED, Vocabulary};
 use rf_sampling::Probes;
-use rf_softmax::{LossKind, RowOptimizer, SampledSoftmaxLoss, to_vec};
+use rf_softmax::{SampledSoftmaxLoss, to_vec};
 use rf_training::Checkpoint;
 
 use crate::model::LanguageModel;
@@ -36,9 +36,7 @@ pub fn trained_queries(
     count: usize,
     device: &Device,
 ) -> Result<TrainedHead, Error> {
-    let mut bare = settings.clone();
-    (bare.loss.kind, bare.optimizer.rows) = (LossKind::Full, Some(RowOptimizer::Sgd));
-    let mut model = LanguageModel::new(&bare, vocabulary.counts(), &device.clone().autodiff())?;
+    let mut model = LanguageModel::new(&settings.for_reading(), vocabulary.counts(), &device.clone().autodiff())?;
     let checkpoint = Checkpoint::open(path)?;
     model.load(&checkpoint)?;
     let probes = probes(&model, tokens, vocabulary.eos(), Sizes::of(&settings.train), count)?;
