@@ -1,7 +1,8 @@
 //! Kernels of sampled softmax for graphics cards, in CubeCL: one source for Vulkan, Metal and CUDA.
 //!
-//! Tables, draws, loss, gradients, row steps and the sums of the sampler stay on the device. A step is a row of launches; what comes
-//! back are the loss, the number of distinct rows and a norm. Every kernel is tested against plain Rust.
+//! Tables, draws, loss, gradients, row steps, the sums of the sampler and the gates of an LSTM stay on the device. A step is a row of
+//! launches; what comes back are the loss, the number of distinct rows and a norm. Every kernel is tested against plain Rust or the
+//! samplers of the host. Products of matrices are left to whoever calls.
 //!
 //! One decision shapes the crate: **a sum has one unit and one order.** No kernel adds floats atomically, so a result is a function of
 //! the input and the device, and a run can be repeated. Equal ids are brought together by a stable sort, and one unit adds what belongs

@@ -37,8 +37,8 @@ use store::{HostParts, Store};
 ///
 /// A clone shares the table. It may be read, but neither can be stepped while both are alive.
 ///
-/// Made for a graphics card (features `wgpu` and `cuda`), it keeps rows, optimizer state and sampler there; whatever reads them on
-/// the host, such as [`table`](Self::table), [`evaluator`](Self::evaluator) and [`state`](Self::state), gets a copy.
+/// Made for a graphics card (features `wgpu` and `cuda`), it keeps rows, optimizer state and sampler there, and evaluates there;
+/// whatever reads them on the host, such as [`table`](Self::table) and [`state`](Self::state), gets a copy.
 #[derive(Clone, Debug)]
 pub struct SampledSoftmaxLoss {
     config: LossConfig,
