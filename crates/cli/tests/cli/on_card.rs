@@ -65,16 +65,16 @@ fn a_language_model_whose_batches_share_their_draws_trains_on_the_card_to_where_
     if !has_card(&rig) {
         return;
     }
-    // With few draws two runs differ by more.
-    agree(&rig, &format!("{CARD} --set loss.sharing=batch --set loss.draws=40"));
+    // Shared draws are few for a batch: on the host, too, two runs differ by a tenth.
+    agree(&rig, &format!("{CARD} --set loss.sharing=batch --set loss.draws=40"), 0.15);
 }
 
 /// A run on the card and one on the host reach the same perplexity, but for their draws.
-fn agree(rig: &Rig, card: &str) {
+fn agree(rig: &Rig, card: &str, tolerance: f64) {
     rig.done(&format!("train tiny.toml --run card {card}"));
     rig.done(&format!("train tiny.toml --run host {}", card.replace("--device wgpu", "")));
     let (card, host) = (score(rig, "card"), score(rig, "host"));
-    assert!((card / host - 1.0).abs() < 0.04, "perplexity {card} on the card, {host} on the host");
+    assert!((card / host - 1.0).abs() < tolerance, "perplexity {card} on the card, {host} on the host");
 }
 
 #[test]
@@ -83,11 +83,11 @@ fn rf_softmax_and_the_full_softmax_train_on_the_card_to_where_they_do_on_the_hos
     if !has_card(&rig) {
         return;
     }
-    agree(&rig, "--device wgpu");
+    agree(&rig, "--device wgpu", 0.04);
     for run in ["card", "host"] {
         std::fs::remove_dir_all(rig.path(run)).unwrap();
     }
-    agree(&rig, "--device wgpu --set loss.kind=full --set model.layers=2");
+    agree(&rig, "--device wgpu --set loss.kind=full --set model.layers=2", 1e-3);
 }
 
 #[test]
