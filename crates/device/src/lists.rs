@@ -5,6 +5,7 @@ use cubecl::prelude::*;
 
 use crate::Buffer;
 use crate::buffer::{cube_dim, grid};
+use crate::table::list_of;
 
 /// Lists of weighted rows, one after the other: a sparse matrix by rows.
 #[derive(Clone, Debug)]
@@ -62,6 +63,21 @@ impl WeightedLists {
             dim,
         );
         sums
+    }
+}
+
+/// The list that each of the first `count` elements belongs to, where list `l` begins at `starts[l]`: the last whose start is not above it.
+pub(crate) fn find_lists(starts: &Buffer<u32>, elements: &Buffer<u32>, count: usize) -> Buffer<u32> {
+    let found = Buffer::<u32>::empty(starts.client(), count);
+    let args = (starts.arg(), elements.arg(), found.arg());
+    find::launch(starts.client(), grid(count), cube_dim(), args.0, args.1, args.2, count, starts.len() - 1);
+    found
+}
+
+#[cube(launch)]
+fn find(starts: &[u32], elements: &[u32], found: &mut [u32], count: usize, lists: usize) {
+    if ABSOLUTE_POS < count {
+        found[ABSOLUTE_POS] = list_of(starts, lists, elements[ABSOLUTE_POS]) as u32;
     }
 }
 

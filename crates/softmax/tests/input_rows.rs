@@ -2,27 +2,17 @@
 
 #![cfg(feature = "wgpu")]
 
-use burn::tensor::{Device, DeviceKind, DeviceType, Tensor, TensorData};
+#[path = "common/card.rs"]
+mod common;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use common::{card, host};
 use rf_softmax::{
     Bag, Error, InputGradients, InputRows, RowInit, RowOptimizer, RowTable, SparseGradients, StateFile, to_vec,
 };
 
 const WIDTH: usize = 5;
 const DIM: usize = 4;
-
-/// The card, or none, which is said aloud; where `RFS_EXPECT_DEVICE` is set, none is a failure.
-fn card() -> Option<Device> {
-    if Device::enumerate(DeviceType::Wgpu).is_empty() {
-        assert!(std::env::var_os("RFS_EXPECT_DEVICE").is_none(), "no device for wgpu");
-        eprintln!("skipped: no device for wgpu; install mesa-vulkan-drivers");
-        return None;
-    }
-    Some(Device::wgpu(DeviceKind::DefaultDevice).autodiff())
-}
-
-fn host() -> Device {
-    Device::flex().autodiff()
-}
 
 fn table(optimizer: RowOptimizer, device: &Device) -> InputRows {
     InputRows::new(RowTable::new(12, WIDTH, RowInit::Normal(1.0), optimizer, 3, 8), device).unwrap()

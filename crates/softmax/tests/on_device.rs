@@ -2,29 +2,15 @@
 
 #![cfg(feature = "wgpu")]
 
-use burn::tensor::{Device, DeviceKind, DeviceType, Tensor, TensorData};
+#[path = "common/card.rs"]
+mod common;
+
+use burn::tensor::{Device, Tensor};
+use common::{BATCH, CLASSES, DIM, batch, card, exact, host, step};
 use rf_softmax::{
     ClusterConfig, Error, Grouping, Labels, LeafLaw, OtherLabels, QuadraticConfig, RffConfig, RowOptimizer,
     SampledSoftmaxLoss, SampledSoftmaxLossConfig, SamplerConfig, UnigramConfig, to_vec,
 };
-
-const CLASSES: usize = 60;
-const DIM: usize = 6;
-const BATCH: usize = 8;
-
-/// The card, or none, which is said aloud; where `RFS_EXPECT_DEVICE` is set, none is a failure.
-fn card() -> Option<Device> {
-    if Device::enumerate(DeviceType::Wgpu).is_empty() {
-        assert!(std::env::var_os("RFS_EXPECT_DEVICE").is_none(), "no device for wgpu");
-        eprintln!("skipped: no device for wgpu; install mesa-vulkan-drivers");
-        return None;
-    }
-    Some(Device::wgpu(DeviceKind::DefaultDevice).autodiff())
-}
-
-fn host() -> Device {
-    Device::flex().autodiff()
-}
 
 fn config(sampler: SamplerConfig) -> SampledSoftmaxLossConfig {
     SampledSoftmaxLossConfig::new(CLASSES, DIM)
@@ -43,35 +29,6 @@ fn cluster(leaf_size: usize) -> SamplerConfig {
 fn rff(leaf_law: LeafLaw) -> SamplerConfig {
     let config = RffConfig { features: 64, nu: 2.0, leaf_law, prior: 0.5, ..Default::default() };
     SamplerConfig::Rff(RffConfig { leaf_size: Some(4), ..config })
-}
-
-/// Queries of a step and a target for each: the class whose number the sign pattern of the query spells.
-fn batch(step: u64, device: &Device) -> (Tensor<2>, Vec<u32>) {
-    let number = |at: u64| ((step * 1000 + at) as f32 * 12.9898).sin() * 43_758.547;
-    let values: Vec<f32> =
-        (0..(BATCH * DIM) as u64).map(|at| number(at).fract() - 0.5 * number(at).fract().signum()).collect();
-    let spell = |query: &[f32]| query.iter().fold(0, |sum, x| 2 * sum + u32::from(*x > 0.0)) % CLASSES as u32;
-    let targets = values.chunks(DIM).map(spell).collect();
-    (Tensor::from_data(TensorData::new(values, [BATCH, DIM]), device), targets)
-}
-
-fn step(head: &mut SampledSoftmaxLoss, number: u64) -> f64 {
-    let (h, targets) = batch(number, head.device());
-    let output = head.forward_ids(h.require_grad(), &targets).unwrap();
-    let mut grads = output.loss.backward();
-    let gradients = head.gradient(&output, &mut grads);
-    head.step(0.05, &gradients).unwrap();
-    output.mean
-}
-
-/// Mean exact loss over a few batches, in nats.
-fn exact(head: &SampledSoftmaxLoss) -> f64 {
-    let (evaluator, device) = (head.evaluator(), head.device().clone().inner());
-    let nll = (500..520).flat_map(|step| {
-        let (h, targets) = batch(step, &device);
-        evaluator.nll(h, &targets).unwrap()
-    });
-    nll.map(f64::from).sum::<f64>() / (20 * BATCH) as f64
 }
 
 /// With one leaf the proposal is the softmax without the true classes, and then every draw gives the full loss.

@@ -4,9 +4,10 @@ use cubecl::prelude::*;
 
 use super::Cluster;
 use crate::buffer::{cube_dim, grid};
+use crate::lists::find_lists;
 use crate::rows::Touched;
 use crate::segments::Segments;
-use crate::table::{inverse_norm, list_of, number};
+use crate::table::{inverse_norm, number};
 use crate::{Buffer, Table};
 
 /// Leaves that every refresh sums anew, in turn.
@@ -22,18 +23,7 @@ impl Cluster {
         let client = table.client().clone();
         let old = [Buffer::<f32>::empty(&client, touched.count), Buffer::<f32>::empty(&client, touched.count)];
         self.weigh_rows(table, &touched.classes, touched.count, &old);
-        let leaf_of = Buffer::<u32>::empty(&client, touched.count);
-        let args = (touched.slots.arg(), self.bounds.arg(), leaf_of.arg());
-        find_leaves::launch(
-            &client,
-            grid(touched.count),
-            cube_dim(),
-            args.0,
-            args.1,
-            args.2,
-            touched.count,
-            self.leaves,
-        );
+        let leaf_of = find_lists(&self.bounds, &touched.slots, touched.count);
         let segments = Segments::of(&leaf_of, &Buffer::upload(&client, &[touched.count as u32]));
         let most = touched.count.min(self.leaves);
         let [old_scales, old_weights] = &old;
@@ -163,13 +153,6 @@ fn weigh(
             weight = b.clamp(-LARGEST_BIAS, LARGEST_BIAS).exp();
         }
         weights[class] = weight;
-    }
-}
-
-#[cube(launch)]
-fn find_leaves(slots: &[u32], bounds: &[u32], leaf_of: &mut [u32], count: usize, leaves: usize) {
-    if ABSOLUTE_POS < count {
-        leaf_of[ABSOLUTE_POS] = list_of(bounds, leaves, slots[ABSOLUTE_POS]) as u32;
     }
 }
 

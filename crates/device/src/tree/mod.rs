@@ -18,6 +18,7 @@ pub use features::{MapKind, MapParts};
 
 use cubecl::client::Client;
 
+use crate::lists::find_lists;
 use crate::rows::{Places, Touched};
 use crate::segments::Segments;
 use crate::{Buffer, Table};
@@ -223,7 +224,7 @@ impl Tree {
     pub fn refresh(&mut self, table: &Table, touched: &Touched) {
         let client = table.client().clone();
         let old = self.weigh_rows(table, &touched.classes, &touched.slots, touched.count);
-        let leaf_of = self.find_leaves(&touched.slots, touched.count);
+        let leaf_of = find_lists(&self.bounds, &touched.slots, touched.count);
         let segments = Segments::of(&leaf_of, &Buffer::upload(&client, &[touched.count as u32]));
         let most = touched.count.min(self.leaves());
         if let Some(features) = &self.class_features {

@@ -7,7 +7,7 @@ use super::{FAN_OUT, Tree};
 use crate::buffer::{cube_dim, grid};
 use crate::rows::Touched;
 use crate::segments::Segments;
-use crate::table::{inverse_norm, list_of, number};
+use crate::table::{inverse_norm, number};
 use crate::{Buffer, Table};
 
 /// Largest bias that counts in full, as on the host.
@@ -43,14 +43,6 @@ impl Tree {
             self.map.directions,
         );
         old
-    }
-
-    /// The leaf of each slot of a list.
-    pub(super) fn find_leaves(&self, slots: &Buffer<u32>, count: usize) -> Buffer<u32> {
-        let leaf_of = Buffer::<u32>::empty(slots.client(), count);
-        let args = (slots.arg(), self.bounds.arg(), leaf_of.arg());
-        find_leaves::launch(slots.client(), grid(count), cube_dim(), args.0, args.1, args.2, count, self.leaves());
-        leaf_of
     }
 
     /// Sums the first `count[0] <= most` leaves of a list anew, from all their classes.
@@ -223,13 +215,6 @@ fn weigh(
             weight *= b.clamp(-LARGEST_BIAS, LARGEST_BIAS).exp();
         }
         weights[slot] = weight;
-    }
-}
-
-#[cube(launch)]
-fn find_leaves(slots: &[u32], bounds: &[u32], leaf_of: &mut [u32], count: usize, leaves: usize) {
-    if ABSOLUTE_POS < count {
-        leaf_of[ABSOLUTE_POS] = list_of(bounds, leaves, slots[ABSOLUTE_POS]) as u32;
     }
 }
 
