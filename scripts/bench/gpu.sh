@@ -46,8 +46,12 @@ train() {
     "$rfs" train "$config" --device "$device" --run "$out/$name" --set train.steps="$steps" --set train.eval_tokens=2000 "$@"
     cp "$out/$name/summary.json" "$out/$name-$device.json"
 }
-train quickstart configs/quickstart.toml
-train words configs/quickstart.toml --set data.topics="$topics" --set loss.sharing=batch --set loss.draws=4096 --set "loss.sampler={kind='cluster',levels=2}"
+train quickstart configs/quickstart.toml --set data.test_tokens=2000
+train words configs/quickstart.toml --set data.test_tokens=2000 --set data.topics="$topics" --set loss.sharing=batch --set loss.draws=4096 --set "loss.sampler={kind='cluster',levels=2}"
+if [[ -n "${SMALL:-}" ]]; then
+    echo "the data sets are for a card: their test data alone would take software Vulkan an hour" >&2
+    exit
+fi
 data=${RFS_DATA:-datasets}
 if [[ -e $data/ptb ]]; then
     train ptb configs/lm/ptb-cluster.toml
