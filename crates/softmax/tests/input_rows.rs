@@ -107,3 +107,18 @@ fn a_row_that_is_none_is_refused() {
     let refused = table(RowOptimizer::Sgd, &card).gather(&[3, 12], &card);
     assert!(matches!(refused, Err(Error::BadRow { id: 12, rows: 12 })));
 }
+
+#[test]
+fn points_without_any_feature_are_zero() {
+    let Some(card) = card() else { return };
+    for device in [card, host()] {
+        let rows = table(RowOptimizer::Sgd, &device);
+        let empty = Bag::new([(&[][..], &[][..]), (&[], &[])].into_iter());
+        let leaf = rows.gather(&empty.ids, &device).unwrap();
+        let sum = empty.sum(leaf.clone(), DIM);
+        assert_eq!(to_vec(sum.clone()), [0.0; 2 * DIM]);
+        let mut grads = sum.sum().backward();
+        let mut gradients = rows.gradient(&[], &leaf, &mut grads);
+        assert_eq!(norm(&mut gradients), 0.0);
+    }
+}
