@@ -78,6 +78,8 @@
 
 mod bag;
 mod candidates;
+#[cfg(feature = "device")]
+mod card_table;
 mod clip;
 mod config;
 #[cfg(feature = "device")]

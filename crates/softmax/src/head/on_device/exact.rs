@@ -26,12 +26,12 @@ impl OnDevice {
     /// # Shapes
     /// - queries: `[B, d]`, as they enter the logits, outside autodiff
     pub fn top_k(&self, queries: Tensor<2>, k: usize, left_out: Option<&Labels>) -> Vec<Vec<Ranked>> {
-        let (batch, k) = (queries.dims()[0], k.min(self.table.rows()));
+        let (batch, k) = (queries.dims()[0], k.min(self.table.rows.rows()));
         if k == 0 {
             return vec![Vec::new(); batch];
         }
         let (starts, ids) = listed(batch, |query| left_out.map_or(&[], |lists| lists.of(query)));
-        let best = Best::new(self.table.client(), k, &starts, &ids);
+        let best = Best::new(self.table.rows.client(), k, &starts, &ids);
         for chunk in self.chunks(batch) {
             best.add(&buffer_of(self.logits(&queries, chunk).1), chunk);
         }
@@ -46,7 +46,7 @@ impl OnDevice {
     pub(super) fn pass_full(&self, queries: &Tensor<2>, labels: &Labels, terms: &Terms) -> Pass {
         let settled = self.settled(queries, labels, terms);
         let mut gradient = queries.zeros_like();
-        let all = AllRows::new(&self.table);
+        let all = AllRows::new(&self.table.rows);
         for chunk in self.chunks(queries.dims()[0]) {
             let (rows, logits) = self.logits(queries, chunk);
             let weights = buffer_of(logits);
@@ -70,12 +70,12 @@ impl OnDevice {
     }
 
     fn chunks(&self, batch: usize) -> Vec<Chunk> {
-        Chunk::of(&self.table, Chunk::rows_for(batch, &self.table))
+        Chunk::of(&self.table.rows, Chunk::rows_for(batch, &self.table.rows))
     }
 
     /// The rows of a chunk, and its logits, `[B, count]`.
     fn logits(&self, queries: &Tensor<2>, chunk: Chunk) -> (ChunkRows, Tensor<2>) {
-        let (device, rows) = (queries.device(), chunk.rows(&self.table, self.dim, self.config.normalized));
+        let (device, rows) = (queries.device(), chunk.rows(&self.table.rows, self.dim, self.config.normalized));
         let products = queries.clone().matmul(self.dense(&rows, &device).transpose());
         let logits =
             if self.config.bias { products + tensor_of(&rows.biases, [1, chunk.count], &device) } else { products };
@@ -100,12 +100,12 @@ impl OnDevice {
             draws: 1,
             included: self.config.other_labels == OtherLabels::Included,
         };
-        Lists::upload(self.table.client(), input)
+        Lists::upload(self.table.rows.client(), input)
     }
 
     /// Copies the class table to the host, `[n, width]`.
     pub fn rows(&self) -> Vec<f32> {
-        self.table.download()
+        self.table.rows.download()
     }
 }
 

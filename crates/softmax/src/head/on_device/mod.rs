@@ -8,27 +8,22 @@ mod shared;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use burn::tensor::Tensor;
-use rf_device::{Batch, Buffer, Client, Draws, Lists, Loss, LossInput, Table, Touched};
+use rf_device::{Batch, Buffer, Client, Draws, Lists, Loss, LossInput, Touched};
 use rf_sampling::{AnySampler, ClassId};
 
 use self::checks::{check_batch, check_room, check_settings, check_shared};
 use self::sampler::DeviceSampler;
 use super::store::HostParts;
 use super::{Leaf, SampledSoftmaxLoss, SoftmaxOutput, classes_of};
-use crate::device::{buffer_of, step_of, tensor_of};
+use crate::card_table::CardTable;
+use crate::device::{buffer_of, tensor_of};
 use crate::labels::Terms;
-use crate::row_optimizer::RowOptimizer;
-use crate::{Error, Labels, LossConfig, LossKind, OtherLabels, RowTable, Sharing};
+use crate::{Error, Labels, LossConfig, LossKind, OtherLabels, Sharing};
 
 /// Class table, optimizer state and sampler on a device.
 #[derive(Debug)]
 pub(crate) struct OnDevice {
-    table: Table,
-    /// State tables of the optimizer, in its order.
-    state: Vec<Table>,
-    optimizer: RowOptimizer,
-    /// Steps of the table.
-    steps: u64,
+    table: CardTable,
     sampler: DeviceSampler,
     /// The sampler that the one on the device was made from.
     template: Arc<AnySampler>,
@@ -99,18 +94,10 @@ impl OnDevice {
     pub fn upload(client: Client, parts: &HostParts, dim: usize, config: &LossConfig) -> Result<Self, Error> {
         check_settings(config)?;
         let HostParts { table: rows, sampler } = parts;
-        let (width, shard) = (rows.width(), check_room(&client, parts, dim, config)?);
-        let table = Table::in_shards(&client, rows.data(), width, shard);
-        let (state, optimizer, steps) = rows.optimizer_state();
-        let widths = optimizer.state_widths(width).into_iter();
-        let state =
-            state.iter().zip(widths).map(|(state, width)| Table::in_shards(&client, state, width, shard)).collect();
-        let on_device = DeviceSampler::upload(&client, sampler, classes_of(rows, config), &table, config)?;
+        let table = CardTable::upload(&client, rows, check_room(&client, parts, dim, config)?);
+        let on_device = DeviceSampler::upload(&client, sampler, classes_of(rows, config), &table.rows, config)?;
         Ok(Self {
             table,
-            state,
-            optimizer,
-            steps,
             sampler: on_device,
             template: sampler.clone(),
             refreshes: 0,
@@ -123,8 +110,7 @@ impl OnDevice {
 
     /// Bytes on the device.
     pub fn bytes(&self) -> usize {
-        let numbers = |table: &Table| 4 * table.rows() * table.width();
-        numbers(&self.table) + self.state.iter().map(numbers).sum::<usize>() + self.sampler_bytes()
+        self.table.bytes() + self.sampler_bytes()
     }
 
     /// Bytes of the sampler on the device.
@@ -145,8 +131,7 @@ impl OnDevice {
     }
 
     fn download(&self) -> HostParts {
-        let state = self.state.iter().map(Table::download).collect();
-        let table = RowTable::in_state(self.table.download(), self.table.width(), self.optimizer, state, self.steps);
+        let table = self.table.download();
         let mut sampler = self.template.clone();
         self.sampler.download_into(&mut sampler, classes_of(&table, &self.config), self.refreshes);
         HostParts { table, sampler }
@@ -156,11 +141,11 @@ impl OnDevice {
     fn pass(&self, queries: &Buffer<f32>, labels: &Labels, terms: &Terms, draws: Draws) -> Result<Pass, Error> {
         let lists = self.lists(labels, terms, self.config.draws)?;
         let edges = lists.edges();
-        self.sampler.draw(queries, &self.table, draws, &lists, &edges);
+        self.sampler.draw(queries, &self.table.rows, draws, &lists, &edges);
         let normalized = self.config.normalized;
-        let loss = Loss::of(queries, &self.table, normalized, &lists, &edges);
-        let gradient = loss.query_gradients(&self.table, self.dim, &lists, &edges);
-        let batch = Batch { queries, dim: self.dim, table: &self.table, normalized, edges: &edges, loss: &loss };
+        let loss = Loss::of(queries, &self.table.rows, normalized, &lists, &edges);
+        let gradient = loss.query_gradients(&self.table.rows, self.dim, &lists, &edges);
+        let batch = Batch { queries, dim: self.dim, table: &self.table.rows, normalized, edges: &edges, loss: &loss };
         let touched = Touched::of(batch, self.sampler.places());
         Ok(Pass { mean: touched.loss / lists.counted as f64, gradient, touched: vec![touched] })
     }
@@ -172,16 +157,16 @@ impl OnDevice {
         for query in 0..labels.len() {
             let list = if labels.of(query).is_empty() { &[] } else { labels.excluded(query) };
             // Shared draws exclude nothing.
-            if !together && list.len() >= self.table.rows() {
+            if !together && list.len() >= self.table.rows.rows() {
                 return Err(rf_sampling::Error::NothingLeft.into());
             }
             excluded.extend_from_slice(list);
             excluded_start.push(excluded.len() as u32);
         }
         let term_start: Vec<u32> = terms.offsets.iter().map(|&offset| offset as u32).collect();
-        check_batch(self.table.client(), &self.template, labels.len())?;
+        check_batch(self.table.rows.client(), &self.template, labels.len())?;
         if together {
-            check_shared(self.table.client(), labels.len(), self.table.width(), &self.config)?;
+            check_shared(self.table.rows.client(), labels.len(), self.table.rows.width(), &self.config)?;
         }
         let input = LossInput {
             term_start: &term_start,
@@ -192,7 +177,7 @@ impl OnDevice {
             draws,
             included: self.config.other_labels == OtherLabels::Included,
         };
-        Ok(Lists::upload(self.table.client(), input))
+        Ok(Lists::upload(self.table.rows.client(), input))
     }
 
     /// Steps the touched rows.
@@ -203,9 +188,7 @@ impl OnDevice {
         let taken = gradients.touched.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut touched = taken.expect("gradients on a device are spent by one step");
         self.mirror.take();
-        self.steps += 1;
-        let step = step_of(self.optimizer, rate, self.steps, gradients.factor());
-        touched.iter_mut().for_each(|touched| touched.step(&self.table, &self.state, step));
+        self.table.step(rate, &mut touched, gradients.factor());
         self.stepped = touched;
     }
 
@@ -214,7 +197,7 @@ impl OnDevice {
         self.mirror.take();
         self.refreshes += 1;
         for touched in std::mem::take(&mut self.stepped) {
-            self.sampler.refresh(&self.table, &touched);
+            self.sampler.refresh(&self.table.rows, &touched);
         }
     }
 }

@@ -25,24 +25,25 @@ impl OnDevice {
         terms: &Terms,
         draws: Draws,
     ) -> Result<Pass, Error> {
-        let ([batch, dim], width, count) = (queries.dims(), self.table.width(), self.config.draws);
+        let ([batch, dim], width, count) = (queries.dims(), self.table.rows.width(), self.config.draws);
         let (normalized, device) = (self.config.normalized, queries.device());
         let lists = self.lists(labels, terms, 0)?;
         let mut edges = lists.edges();
         let numbers = buffer_of(queries.clone());
         let shared = self.draw_together(&queries, &numbers, draws, &lists, &mut edges);
-        let rows = SharedRows::of(&self.table, dim, normalized, &shared);
+        let rows = SharedRows::of(&self.table.rows, dim, normalized, &shared);
         let candidates: Tensor<2> = tensor_of(&rows.rows, [count, width], &device);
         let extended =
             if width > dim { Tensor::cat(vec![queries, Tensor::ones([batch, 1], &device)], 1) } else { queries };
         let logits = buffer_of(candidates.clone().matmul(extended.clone().transpose()));
-        let loss = SharedLoss::of(logits, &numbers, &self.table, normalized, &lists, &edges, &shared);
+        let loss = SharedLoss::of(logits, &numbers, &self.table.rows, normalized, &lists, &edges, &shared);
         let weights: Tensor<2> = tensor_of(&loss.weights, [count, batch], &device);
-        let by_terms = loss.terms.query_gradients(&self.table, dim, &lists, &edges);
+        let by_terms = loss.terms.query_gradients(&self.table.rows, dim, &lists, &edges);
         let by_candidates = weights.clone().transpose().matmul(candidates).narrow(1, 0, dim);
         let gradient = buffer_of(by_candidates + tensor_of(&by_terms, [batch, dim], &device));
         let of_rows = buffer_of(weights.matmul(extended));
-        let batch = Batch { queries: &numbers, dim, table: &self.table, normalized, edges: &edges, loss: &loss.terms };
+        let batch =
+            Batch { queries: &numbers, dim, table: &self.table.rows, normalized, edges: &edges, loss: &loss.terms };
         let touched = Touched::of_shared(batch, &shared, &rows, of_rows, self.sampler.places());
         Ok(Pass { mean: touched.loss / lists.counted as f64, gradient, touched: vec![touched] })
     }
@@ -75,11 +76,11 @@ impl OnDevice {
                     tensor_of(&shares, [shares.len() / lists.batch, lists.batch], &queries.device());
                 let law = cluster.mixture(&shares, &buffer_of(by_leaf.matmul(columns)));
                 if both {
-                    cluster.correct_terms(&law, &self.table, lists, edges, count);
+                    cluster.correct_terms(&law, &self.table.rows, lists, edges, count);
                 }
-                cluster.draw_shared(&law, &self.table, draws, count)
+                cluster.draw_shared(&law, &self.table.rows, draws, count)
             }
-            DeviceSampler::Tree(tree) => tree.draw_shared(numbers, &self.table, draws, count),
+            DeviceSampler::Tree(tree) => tree.draw_shared(numbers, &self.table.rows, draws, count),
         }
     }
 }
