@@ -4,7 +4,7 @@ use cubecl::client::Client;
 use cubecl::prelude::*;
 
 use crate::buffer::{cube_dim, grid};
-use crate::table::{inverse_norm, list_of, number, product};
+use crate::table::{inverse_norm, lane, lanes, list_of, product};
 use crate::{Buffer, Table};
 
 /// What each query of a batch is compared with: its true classes, and room for `draws` candidates behind them. An *edge* is a pair of a
@@ -171,6 +171,7 @@ impl Loss {
             client,
             grid(lists.edges),
             cube_dim(),
+            lanes(&[dim, table.width()]),
             queries.arg(),
             table.arg(),
             edges.ids.arg(),
@@ -192,20 +193,23 @@ impl Loss {
     pub fn query_gradients(&self, table: &Table, dim: usize, lists: &Lists, edges: &Candidates) -> Buffer<f32> {
         let client = self.nll.client();
         let gradients = Buffer::empty(client, lists.batch * dim);
+        let (lanes, width) = (lanes(&[dim, table.width()]), table.width());
+        let len = gradients.len() / lanes;
         gather_gradients::launch(
             client,
-            grid(lists.batch * dim),
+            grid(len),
             cube_dim(),
+            lanes,
             table.arg(),
             edges.ids.arg(),
             lists.edge_start.arg(),
             self.weights.arg(),
             self.inverse.arg(),
             gradients.arg(),
-            lists.batch,
+            len,
             table.shard_rows(),
-            dim,
-            table.width() > dim,
+            dim / lanes,
+            width / lanes,
         );
         gradients
     }
@@ -270,9 +274,9 @@ fn write_terms(
 /// The score of each edge.
 #[cube(launch)]
 #[allow(clippy::too_many_arguments)]
-fn score_edges(
-    queries: &[f32],
-    shards: Sequence<Box<[f32]>>,
+fn score_edges<N: Size>(
+    queries: &[Vector<f32, N>],
+    shards: Sequence<Box<[Vector<f32, N>]>>,
     ids: &[u32],
     edge_queries: &[u32],
     corrections: &[f32],
@@ -287,7 +291,7 @@ fn score_edges(
 ) {
     let edge = ABSOLUTE_POS;
     if edge < edges {
-        let query = edge_queries[edge] as usize * dim;
+        let query = edge_queries[edge] as usize;
         let found = product(queries, query, &shards, shard_rows, ids[edge] as usize, dim, bias);
         let scale = inverse_norm(found.squares, normalized);
         plain[edge] = found.dot * scale;
@@ -412,29 +416,28 @@ pub(crate) fn settle(
     }
 }
 
-/// One component of one query a unit.
+/// A few components of one query a unit.
 #[cube(launch)]
 #[allow(clippy::too_many_arguments)]
-fn gather_gradients(
-    shards: Sequence<Box<[f32]>>,
+fn gather_gradients<N: Size>(
+    shards: Sequence<Box<[Vector<f32, N>]>>,
     ids: &[u32],
     edge_start: &[u32],
     weights: &[f32],
     inverse: &[f32],
-    gradients: &mut [f32],
-    batch: usize,
+    gradients: &mut [Vector<f32, N>],
+    len: usize,
     shard_rows: usize,
     #[comptime] dim: usize,
-    #[comptime] bias: bool,
+    #[comptime] width: usize,
 ) {
-    if ABSOLUTE_POS < batch * dim {
+    if ABSOLUTE_POS < len {
         let query = ABSOLUTE_POS / dim;
         let column = ABSOLUTE_POS % dim;
-        let mut sum = 0.0f32;
+        let mut sum = Vector::<f32, N>::new(0.0f32);
         for edge in edge_start[query] as usize..edge_start[query + 1] as usize {
-            let row = ids[edge] as usize;
-            let x = number(&shards, shard_rows, row, column, comptime!(dim + bias as usize));
-            sum += weights[edge] * inverse[edge] * x;
+            let x = lane(&shards, shard_rows, ids[edge] as usize, column, width);
+            sum += Vector::<f32, N>::new(weights[edge] * inverse[edge]) * x;
         }
         gradients[ABSOLUTE_POS] = sum;
     }
@@ -446,7 +449,8 @@ mod tests {
     use crate::rows::{Batch, Touched};
     use crate::testing::{client, numbers};
 
-    const DIM: usize = 5;
+    /// Rows are read by fours, and with a bias number by number.
+    const DIM: usize = 8;
     const CLASSES: usize = 11;
     const DRAWS: usize = 4;
     const TERM_START: [u32; 4] = [0, 2, 2, 3];

@@ -7,7 +7,7 @@ use crate::buffer::{cube_dim, grid};
 use crate::loss::{Candidates, Loss, total};
 use crate::segments::Segments;
 use crate::sort::sort;
-use crate::table::number;
+use crate::table::{lanes, number};
 use crate::{Buffer, Table};
 
 /// Where each class lies in the order of a sampler's leaves.
@@ -103,7 +103,9 @@ impl Touched {
     pub(crate) fn with(slots: Buffer<u32>, classes: Buffer<u32>, gradients: Buffer<f32>, count: usize) -> Self {
         let (client, width) = (gradients.client().clone(), gradients.len() / count.max(1));
         let squares = Buffer::empty(&client, count);
-        square_rows::launch(&client, grid(count), cube_dim(), gradients.arg(), squares.arg(), count, width);
+        let lanes = lanes(&[width]);
+        let args = (gradients.arg(), squares.arg());
+        square_rows::launch(&client, grid(count), cube_dim(), lanes, args.0, args.1, count, width / lanes);
         Self { count, loss: 0.0, slots, classes, gradients, squares }
     }
 
@@ -253,7 +255,7 @@ pub(crate) fn count_up(client: &Client, first: usize, len: usize) -> Buffer<u32>
 }
 
 /// `table[at[i]]` for the first `len` of a list.
-fn look_up(table: &Buffer<u32>, at: &Buffer<u32>, len: usize) -> Buffer<u32> {
+pub(crate) fn look_up(table: &Buffer<u32>, at: &Buffer<u32>, len: usize) -> Buffer<u32> {
     let out = Buffer::empty(table.client(), len);
     look_up_words::launch(table.client(), grid(len), cube_dim(), table.arg(), at.arg(), out.arg(), len);
     out
@@ -329,14 +331,14 @@ fn add_edges(
 }
 
 #[cube(launch)]
-fn square_rows(rows: &[f32], squares: &mut [f32], count: usize, width: usize) {
+fn square_rows<N: Size>(rows: &[Vector<f32, N>], squares: &mut [f32], count: usize, width: usize) {
     if ABSOLUTE_POS < count {
-        let mut sum = 0.0f32;
+        let mut sum = Vector::<f32, N>::new(0.0f32);
         for column in 0..width {
             let x = rows[ABSOLUTE_POS * width + column];
             sum += x * x;
         }
-        squares[ABSOLUTE_POS] = sum;
+        squares[ABSOLUTE_POS] = sum.vector_sum();
     }
 }
 

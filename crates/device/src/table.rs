@@ -1,5 +1,7 @@
 //! Tables of rows, in shards that fit a binding.
 
+use std::ops::Range;
+
 use cubecl::client::Client;
 use cubecl::prelude::*;
 
@@ -53,11 +55,52 @@ impl Table {
 
     /// Copies of some rows, `[ids.len(), width]`, on the device.
     pub fn gather(&self, ids: &Buffer<u32>) -> Buffer<f32> {
-        let (client, len) = (self.client(), ids.len() * self.width);
-        let rows = Buffer::empty(client, len);
-        let args = (self.arg(), ids.arg(), rows.arg());
-        gather_rows::launch(client, grid(len), cube_dim(), args.0, args.1, args.2, len, self.shard_rows, self.width);
+        self.gather_first(ids, self.width)
+    }
+
+    /// Copies of the first `dim` numbers of some rows, `[ids.len(), dim]`, on the device.
+    pub(crate) fn gather_first(&self, ids: &Buffer<u32>, dim: usize) -> Buffer<f32> {
+        let (client, lanes) = (self.client(), lanes(&[dim, self.width]));
+        let rows = Buffer::empty(client, ids.len() * dim);
+        let len = rows.len() / lanes;
+        gather_rows::launch(
+            client,
+            grid(len),
+            cube_dim(),
+            lanes,
+            self.arg(),
+            ids.arg(),
+            rows.arg(),
+            len,
+            self.shard_rows,
+            dim / lanes,
+            self.width / lanes,
+        );
         rows
+    }
+
+    /// Puts the rows of a part of a list, `[part.len(), width]`, in their places.
+    pub(crate) fn scatter(&self, ids: &Buffer<u32>, part: Range<usize>, rows: &Buffer<f32>) {
+        let lanes = lanes(&[self.width]);
+        let (width, len) = (self.width / lanes, part.len() * self.width / lanes);
+        for (number, shard) in self.shards.iter().enumerate() {
+            let args = (rows.arg(), ids.arg(), shard.arg());
+            let first = number * self.shard_rows;
+            scatter_rows::launch(
+                self.client(),
+                grid(len),
+                cube_dim(),
+                lanes,
+                args.0,
+                args.1,
+                args.2,
+                len,
+                part.start,
+                first,
+                self.shard_rows,
+                width,
+            );
+        }
     }
 
     /// Number of rows.
@@ -85,24 +128,52 @@ impl Table {
     }
 
     /// All shards as one argument of a kernel.
-    pub(crate) fn arg(&self) -> SequenceArg<Box<[f32]>> {
+    pub(crate) fn arg<E: CubePrimitive>(&self) -> SequenceArg<Box<[E]>> {
         self.shards.iter().map(Buffer::arg).collect()
     }
 }
 
-/// One number of one row a unit.
+/// Numbers that a unit reads at once: four where rows of all these widths are made of fours, and one elsewhere. Units that read rows of their own
+/// number by number ask the cache four times as often.
+pub(crate) fn lanes(widths: &[usize]) -> usize {
+    if widths.iter().all(|width| width.is_multiple_of(4)) { 4 } else { 1 }
+}
+
+/// `N` numbers of one row a unit.
 #[cube(launch)]
-fn gather_rows(
-    shards: Sequence<Box<[f32]>>,
+fn gather_rows<N: Size>(
+    shards: Sequence<Box<[Vector<f32, N>]>>,
     ids: &[u32],
-    rows: &mut [f32],
+    rows: &mut [Vector<f32, N>],
     len: usize,
+    shard_rows: usize,
+    #[comptime] dim: usize,
+    #[comptime] width: usize,
+) {
+    if ABSOLUTE_POS < len {
+        let row = ids[ABSOLUTE_POS / dim] as usize;
+        rows[ABSOLUTE_POS] = lane(&shards, shard_rows, row, ABSOLUTE_POS % dim, width);
+    }
+}
+
+/// The reverse; rows of other shards are left alone.
+#[cube(launch)]
+#[allow(clippy::too_many_arguments)]
+fn scatter_rows<N: Size>(
+    rows: &[Vector<f32, N>],
+    ids: &[u32],
+    shard: &mut [Vector<f32, N>],
+    len: usize,
+    start: usize,
+    first: usize,
     shard_rows: usize,
     #[comptime] width: usize,
 ) {
     if ABSOLUTE_POS < len {
-        let row = ids[ABSOLUTE_POS / width] as usize;
-        rows[ABSOLUTE_POS] = number(&shards, shard_rows, row, ABSOLUTE_POS % width, width);
+        let row = ids[start + ABSOLUTE_POS / width] as usize;
+        if row >= first && row < first + shard_rows {
+            shard[(row - first) * width + ABSOLUTE_POS % width] = rows[ABSOLUTE_POS];
+        }
     }
 }
 
@@ -115,38 +186,80 @@ pub(crate) struct Product {
     pub bias: f32,
 }
 
-/// The product of `dim` numbers from `query_at` on with the first `dim` of a row.
+/// The product of a query with the first `dim` numbers of a row.
 #[cube]
-pub(crate) fn product(
-    queries: &[f32],
-    query_at: usize,
-    shards: &Sequence<Box<[f32]>>,
+pub(crate) fn product<N: Size>(
+    queries: &[Vector<f32, N>],
+    query: usize,
+    shards: &Sequence<Box<[Vector<f32, N>]>>,
     shard_rows: usize,
     row: usize,
     #[comptime] dim: usize,
     #[comptime] bias: bool,
 ) -> Product {
-    let mut dot = 0.0f32;
-    let mut squares = 0.0f32;
+    let mut dot = Vector::<f32, N>::new(0.0f32);
+    let mut squares = Vector::<f32, N>::new(0.0f32);
     let mut last = 0.0f32;
+    let lanes = N::value();
+    let reads = comptime!(dim / lanes);
     let shard = row / shard_rows;
-    let width = comptime!(dim + bias as usize);
-    let at = (row - shard * shard_rows) * width;
+    let at = (row - shard * shard_rows) * comptime!((dim + bias as usize) / lanes);
     #[unroll]
     for number in 0..shards.len() {
         if shard == number {
             let rows = &shards[number];
-            for j in 0..dim {
+            for j in 0..reads {
                 let x = rows[at + j];
-                dot += queries[query_at + j] * x;
+                dot += queries[query * reads + j] * x;
                 squares += x * x;
             }
             if comptime!(bias) {
-                last = rows[at + dim];
+                // Rows with a bias are read number by number: `dim` and `dim + 1` are not both made of fours.
+                last = rows[at + reads].extract(0usize);
             }
         }
     }
-    Product { dot, squares, bias: last }
+    Product { dot: dot.vector_sum(), squares: squares.vector_sum(), bias: last }
+}
+
+/// What a row is without a query.
+#[derive(CubeType, Clone, Copy)]
+pub(crate) struct Squares {
+    pub squares: f32,
+    /// The number after the first `dim` of the row; 0 without a bias.
+    pub bias: f32,
+}
+
+/// The sum of the squares of the first `dim` numbers of a row.
+#[cube]
+pub(crate) fn squares_of<N: Size>(
+    shards: &Sequence<Box<[Vector<f32, N>]>>,
+    shard_rows: usize,
+    row: usize,
+    #[comptime] dim: usize,
+    #[comptime] width: usize,
+) -> Squares {
+    let mut squares = Vector::<f32, N>::new(0.0f32);
+    let mut last = 0.0f32;
+    let lanes = N::value();
+    let reads = comptime!(dim / lanes);
+    let shard = row / shard_rows;
+    let at = (row - shard * shard_rows) * comptime!(width / lanes);
+    #[unroll]
+    for number in 0..shards.len() {
+        if shard == number {
+            let rows = &shards[number];
+            for j in 0..reads {
+                let x = rows[at + j];
+                squares += x * x;
+            }
+            if comptime!(width > dim) {
+                // Rows with a bias are read number by number: `dim` and `dim + 1` are not both made of fours.
+                last = rows[at + reads].extract(0usize);
+            }
+        }
+    }
+    Squares { squares: squares.vector_sum(), bias: last }
 }
 
 /// One number of a row.
@@ -159,6 +272,27 @@ pub(crate) fn number(
     #[comptime] width: usize,
 ) -> f32 {
     let mut value = 0.0f32;
+    let shard = row / shard_rows;
+    let at = (row - shard * shard_rows) * width + column;
+    #[unroll]
+    for number in 0..shards.len() {
+        if shard == number {
+            value = shards[number][at];
+        }
+    }
+    value
+}
+
+/// `N` numbers of a row, with column and width in steps of `N`.
+#[cube]
+pub(crate) fn lane<N: Size>(
+    shards: &Sequence<Box<[Vector<f32, N>]>>,
+    shard_rows: usize,
+    row: usize,
+    column: usize,
+    #[comptime] width: usize,
+) -> Vector<f32, N> {
+    let mut value = Vector::<f32, N>::new(0.0f32);
     let shard = row / shard_rows;
     let at = (row - shard * shard_rows) * width + column;
     #[unroll]
@@ -206,11 +340,24 @@ mod tests {
     use crate::testing::{client, numbers};
 
     #[test]
-    fn rows_are_gathered_from_all_shards() {
+    fn rows_are_gathered_from_all_shards_and_put_back() {
         let Some(client) = client() else { return };
-        let data = numbers(7 * 3, 1);
-        let (table, ids) = (Table::in_shards(&client, &data, 3, 2), [6u32, 0, 3, 3]);
-        let want: Vec<f32> = ids.iter().flat_map(|&id| data[id as usize * 3..][..3].to_vec()).collect();
-        assert_eq!(table.gather(&Buffer::upload(&client, &ids)).download(), want);
+        // Number by number, and by fours.
+        for (width, dim) in [(3, 2), (8, 4)] {
+            let data = numbers(7 * width, 1);
+            let (table, ids) = (Table::in_shards(&client, &data, width, 2), [6u32, 0, 3, 3]);
+            let rows =
+                |dim| ids.iter().flat_map(|&id| data[id as usize * width..][..dim].to_vec()).collect::<Vec<f32>>();
+            let on_device = Buffer::upload(&client, &ids);
+            assert_eq!(table.gather(&on_device).download(), rows(width));
+            assert_eq!(table.gather_first(&on_device, dim).download(), rows(dim));
+
+            let put = numbers(2 * width, 2);
+            table.scatter(&on_device, 1..3, &Buffer::upload(&client, &put));
+            let mut want = data.clone();
+            want[..width].copy_from_slice(&put[..width]);
+            want[3 * width..][..width].copy_from_slice(&put[width..]);
+            assert_eq!(table.download(), want);
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::buffer::{cube_dim, grid};
 use crate::draws::{edge_of, is_excluded};
 use crate::loss::{Candidates, Lists};
 use crate::random::{Draws, philox, unit};
-use crate::table::{inverse_norm, product};
+use crate::table::{inverse_norm, lanes, product};
 use crate::{Buffer, Table};
 
 /// Leaves that are chosen among at once. A draw chooses a block of leaves, then a leaf: in f32 the running sum over all leaves would lose
@@ -33,6 +33,7 @@ impl Cluster {
             client,
             grid(pairs),
             cube_dim(),
+            lanes(&[self.dim, table.width()]),
             queries.arg(),
             table.arg(),
             masses.arg(),
@@ -112,9 +113,9 @@ pub(super) fn choose(masses: &[f32], from: usize, to: usize, stride: usize, offs
 /// One candidate a unit.
 #[cube(launch)]
 #[allow(clippy::too_many_arguments)]
-fn draw_cluster(
-    queries: &[f32],
-    shards: Sequence<Box<[f32]>>,
+fn draw_cluster<N: Size>(
+    queries: &[Vector<f32, N>],
+    shards: Sequence<Box<[Vector<f32, N>]>>,
     masses: &[f32],
     block_masses: &[f32],
     bounds: &[u32],
@@ -160,7 +161,7 @@ fn draw_cluster(
             for slot in first..bounds[leaf.place + 1] as usize {
                 let class = class_at[slot];
                 if !is_excluded(excluded, from, to, class) {
-                    let found = product(queries, query * dim, &shards, shard_rows, class as usize, dim, bias);
+                    let found = product(queries, query, &shards, shard_rows, class as usize, dim, bias);
                     let score = found.dot * inverse_norm(found.squares, normalized) + found.bias;
                     if score > highest {
                         sum *= (highest - score).exp();

@@ -6,7 +6,7 @@ use super::Cluster;
 use crate::buffer::{cube_dim, grid};
 use crate::draws::is_excluded;
 use crate::loss::Lists;
-use crate::table::{inverse_norm, list_of, product};
+use crate::table::{inverse_norm, lanes, list_of, product};
 use crate::{Buffer, Table};
 
 /// Queries whose products with a leaf one unit computes: what is kept of the leaf is read once for all of them.
@@ -20,6 +20,7 @@ impl Cluster {
             client,
             grid(lists.excluded.len()),
             cube_dim(),
+            lanes(&[self.dim, table.width()]),
             queries.arg(),
             table.arg(),
             masses.arg(),
@@ -138,9 +139,9 @@ fn mix(frequencies: &[f32], masses: &mut [f32], batch: usize, leaves: usize, eps
 /// query in that leaf.
 #[cube(launch)]
 #[allow(clippy::too_many_arguments)]
-fn leave_out(
-    queries: &[f32],
-    shards: Sequence<Box<[f32]>>,
+fn leave_out<N: Size>(
+    queries: &[Vector<f32, N>],
+    shards: Sequence<Box<[Vector<f32, N>]>>,
     masses: &mut [f32],
     bounds: &[u32],
     slot_of: &[u32],
@@ -173,7 +174,7 @@ fn leave_out(
             let mut kept = 0.0f32;
             for slot in bounds[leaf] as usize..bounds[leaf + 1] as usize {
                 let class = class_at[slot];
-                let found = product(queries, query * dim, &shards, shard_rows, class as usize, dim, bias);
+                let found = product(queries, query, &shards, shard_rows, class as usize, dim, bias);
                 let score = found.dot * inverse_norm(found.squares, normalized) + found.bias;
                 if score > highest {
                     let shrink = (highest - score).exp();

@@ -7,7 +7,7 @@ use crate::buffer::{cube_dim, grid};
 use crate::lists::find_lists;
 use crate::rows::Touched;
 use crate::segments::Segments;
-use crate::table::{inverse_norm, number};
+use crate::table::{inverse_norm, lanes, number, squares_of};
 use crate::{Buffer, Table};
 
 /// Leaves that every refresh sums anew, in turn.
@@ -105,6 +105,7 @@ impl Cluster {
             table.client(),
             grid(count),
             cube_dim(),
+            lanes(&[self.dim, table.width()]),
             table.arg(),
             classes.arg(),
             self.scales.arg(),
@@ -114,7 +115,7 @@ impl Cluster {
             count,
             table.shard_rows(),
             self.dim,
-            table.width() > self.dim,
+            table.width(),
             self.normalized,
         );
     }
@@ -123,8 +124,8 @@ impl Cluster {
 /// Scale and weight of a row a unit.
 #[cube(launch)]
 #[allow(clippy::too_many_arguments)]
-fn weigh(
-    shards: Sequence<Box<[f32]>>,
+fn weigh<N: Size>(
+    shards: Sequence<Box<[Vector<f32, N>]>>,
     classes: &[u32],
     scales: &mut [f32],
     weights: &mut [f32],
@@ -133,24 +134,18 @@ fn weigh(
     count: usize,
     shard_rows: usize,
     #[comptime] dim: usize,
-    #[comptime] bias: bool,
+    #[comptime] width: usize,
     #[comptime] normalized: bool,
 ) {
     if ABSOLUTE_POS < count {
         let class = classes[ABSOLUTE_POS] as usize;
-        let width = comptime!(dim + bias as usize);
         old_scales[ABSOLUTE_POS] = scales[class];
         old_weights[ABSOLUTE_POS] = weights[class];
-        let mut squares = 0.0f32;
-        for column in 0..dim {
-            let x = number(&shards, shard_rows, class, column, width);
-            squares += x * x;
-        }
-        scales[class] = inverse_norm(squares, normalized);
+        let row = squares_of(&shards, shard_rows, class, dim, width);
+        scales[class] = inverse_norm(row.squares, normalized);
         let mut weight = 1.0f32;
-        if comptime!(bias) {
-            let b = number(&shards, shard_rows, class, dim, width);
-            weight = b.clamp(-LARGEST_BIAS, LARGEST_BIAS).exp();
+        if comptime!(width > dim) {
+            weight = row.bias.clamp(-LARGEST_BIAS, LARGEST_BIAS).exp();
         }
         weights[class] = weight;
     }

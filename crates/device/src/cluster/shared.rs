@@ -8,7 +8,7 @@ use crate::buffer::{cube_dim, grid};
 use crate::loss::{Candidates, Lists};
 use crate::random::{Draws, philox, unit};
 use crate::shared::{BATCH_PLACE, SharedCandidates};
-use crate::table::{inverse_norm, list_of, number, product};
+use crate::table::{inverse_norm, lane, lanes, list_of, product};
 use crate::{Buffer, Table};
 
 /// The law that a batch shares, as `rf_sampling::ClusterSampler` has it: a leaf as the mixture of the queries' laws chooses it, then
@@ -88,6 +88,7 @@ impl Cluster {
             client,
             grid(count),
             cube_dim(),
+            lanes(&[self.dim, table.width()]),
             law.operands.arg(),
             table.arg(),
             law.masses.arg(),
@@ -119,6 +120,7 @@ impl Cluster {
             client,
             grid(lists.edges),
             cube_dim(),
+            lanes(&[self.dim, table.width()]),
             law.operands.arg(),
             table.arg(),
             law.masses.arg(),
@@ -201,10 +203,10 @@ fn center(
 /// The score of a class of a leaf: `(h̄ - v mu)·c + v·c² / 2`, and its bias.
 #[cube]
 #[allow(clippy::too_many_arguments)]
-fn score(
-    operands: &[f32],
+fn score<N: Size>(
+    operands: &[Vector<f32, N>],
     leaf: usize,
-    shards: &Sequence<Box<[f32]>>,
+    shards: &Sequence<Box<[Vector<f32, N>]>>,
     shard_rows: usize,
     class: usize,
     #[comptime] dim: usize,
@@ -212,17 +214,19 @@ fn score(
     #[comptime] diagonal: bool,
     #[comptime] normalized: bool,
 ) -> f32 {
-    let at = leaf * comptime!(dim + if diagonal { dim } else { 0 });
+    let at = leaf * comptime!(1 + diagonal as usize);
     let found = product(operands, at, shards, shard_rows, class, dim, bias);
     let scale = inverse_norm(found.squares, normalized);
     let mut sum = found.dot * scale + found.bias;
     if comptime!(diagonal) {
-        let mut spread = 0.0f32;
-        for column in 0..dim {
-            let x = number(shards, shard_rows, class, column, comptime!(dim + bias as usize)) * scale;
-            spread += operands[at + dim + column] * x * x;
+        let lanes = N::value();
+        let reads = comptime!(dim / lanes);
+        let mut spread = Vector::<f32, N>::new(0.0f32);
+        for column in 0..reads {
+            let x = lane(shards, shard_rows, class, column, comptime!((dim + bias as usize) / lanes));
+            spread += operands[(at + 1) * reads + column] * x * x;
         }
-        sum += spread;
+        sum += spread.vector_sum() * scale * scale;
     }
     sum
 }
@@ -230,9 +234,9 @@ fn score(
 /// One candidate a unit.
 #[cube(launch)]
 #[allow(clippy::too_many_arguments)]
-fn draw_mixture(
-    operands: &[f32],
-    shards: Sequence<Box<[f32]>>,
+fn draw_mixture<N: Size>(
+    operands: &[Vector<f32, N>],
+    shards: Sequence<Box<[Vector<f32, N>]>>,
     masses: &[f32],
     block_masses: &[f32],
     bounds: &[u32],
@@ -291,9 +295,9 @@ fn draw_mixture(
 /// `ln(M q)` of one true class a unit.
 #[cube(launch)]
 #[allow(clippy::too_many_arguments)]
-fn ln_expected(
-    operands: &[f32],
-    shards: Sequence<Box<[f32]>>,
+fn ln_expected<N: Size>(
+    operands: &[Vector<f32, N>],
+    shards: Sequence<Box<[Vector<f32, N>]>>,
     masses: &[f32],
     block_masses: &[f32],
     bounds: &[u32],

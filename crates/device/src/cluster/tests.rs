@@ -7,7 +7,8 @@ use crate::rows::{Batch, Rule, Step, Touched};
 use crate::testing::{BATCH, check_counts, check_draws, client, labels, lists, lists_of, numbers, queries};
 use rf_sampling::{Classes, ClusterConfig, ClusterSampler, Dispersion, Grouping, Law, Sampler};
 
-const DIM: usize = 6;
+/// Rows are read by fours, and with a bias number by number.
+const DIM: usize = 8;
 const CLASSES: usize = 157;
 
 struct Case {

@@ -5,7 +5,7 @@ use cubecl::prelude::*;
 use super::SharedCandidates;
 use crate::buffer::{cube_dim, grid};
 use crate::rows::{Batch, Grouped, Places, Touched};
-use crate::table::{inverse_norm, number};
+use crate::table::{inverse_norm, lanes, number, squares_of};
 use crate::{Buffer, Table};
 
 /// The rows of shared candidates as they enter the logits: a copy, since products need them side by side.
@@ -26,6 +26,7 @@ impl SharedRows {
             client,
             grid(count),
             cube_dim(),
+            lanes(&[dim, width]),
             table.arg(),
             shared.ids.arg(),
             gathered.inverse.arg(),
@@ -109,8 +110,8 @@ impl Touched {
 /// `1 / |c|` of one row a unit.
 #[cube(launch)]
 #[allow(clippy::too_many_arguments)]
-fn measure(
-    shards: Sequence<Box<[f32]>>,
+fn measure<N: Size>(
+    shards: Sequence<Box<[Vector<f32, N>]>>,
     ids: &[u32],
     inverse: &mut [f32],
     count: usize,
@@ -120,14 +121,8 @@ fn measure(
     #[comptime] normalized: bool,
 ) {
     if ABSOLUTE_POS < count {
-        let mut squares = 0.0f32;
-        if comptime!(normalized) {
-            for column in 0..dim {
-                let x = number(&shards, shard_rows, ids[ABSOLUTE_POS] as usize, column, width);
-                squares += x * x;
-            }
-        }
-        inverse[ABSOLUTE_POS] = inverse_norm(squares, normalized);
+        let row = squares_of(&shards, shard_rows, ids[ABSOLUTE_POS] as usize, dim, width);
+        inverse[ABSOLUTE_POS] = inverse_norm(row.squares, normalized);
     }
 }
 

@@ -9,7 +9,8 @@ use crate::rows::{Batch, Touched};
 use crate::testing::{client, numbers};
 use crate::{StaticLaw, Table};
 
-const DIM: usize = 5;
+/// Rows are read by fours, and with a bias number by number.
+const DIM: usize = 8;
 const CLASSES: usize = 11;
 const BATCH: usize = 4;
 /// Query 1 has no true class; query 3 leaves a class out that has no term.

@@ -1,11 +1,13 @@
 //! The feature map of a tree.
 
+use std::ops::Range;
+
 use cubecl::client::Client;
 use cubecl::prelude::*;
 
+use crate::Buffer;
 use crate::buffer::{cube_dim, grid};
-use crate::table::{inverse_norm, number};
-use crate::{Buffer, Table};
+use crate::table::{inverse_norm, lanes};
 
 /// Largest exponent of a positive feature, as on the host.
 const LARGEST_EXPONENT: f32 = 15.0;
@@ -35,7 +37,10 @@ pub struct MapParts<'a> {
     pub directions: bool,
 }
 
-/// A feature map on a device. One unit computes a *column*: a frequency with both its features, or one product of the quadratic kernel.
+/// Rows whose products with a frequency one unit computes: the frequency is read once for all of them.
+const ROWS: usize = 8;
+
+/// A feature map on a device. A *column* is a frequency with both its features, or one product of the quadratic kernel.
 #[derive(Clone, Debug)]
 pub(super) struct Map {
     pub kind: MapKind,
@@ -43,21 +48,28 @@ pub(super) struct Map {
     pub columns: usize,
     pub sharpness: f32,
     pub directions: bool,
-    /// Frequencies, `[D, d]`; of the quadratic kernel the two components of each product, the one being a product of none.
+    /// Frequencies, `[d / lanes, D, lanes]`, so that units side by side read side by side; of the quadratic kernel the two components of each
+    /// product, the one being a product of none.
     pub operands: Buffer<f32>,
+    /// Numbers that a unit reads at once.
+    lanes: usize,
 }
 
 impl Map {
     pub fn upload(client: &Client, parts: MapParts<'_>, dim: usize) -> Self {
         let MapParts { kind, frequencies, sharpness, directions } = parts;
+        let lanes = lanes(&[dim]);
         let (columns, operands) = match kind {
             MapKind::Quadratic => {
                 let pairs: Vec<f32> = (0..dim).flat_map(|i| (i..dim).flat_map(move |j| [i as f32, j as f32])).collect();
-                (pairs.len() / 2 + 1, Buffer::upload(client, &[&pairs[..], &[0.0; 2]].concat()))
+                (pairs.len() / 2 + 1, [&pairs[..], &[0.0; 2]].concat())
             }
-            _ => (frequencies.len() / dim, Buffer::upload(client, frequencies)),
+            _ => {
+                let of = |first| frequencies.chunks(dim).flat_map(move |frequency| &frequency[first..][..lanes]);
+                (frequencies.len() / dim, (0..dim).step_by(lanes).flat_map(of).copied().collect())
+            }
         };
-        Self { kind, dim, columns, sharpness, directions, operands }
+        Self { kind, dim, columns, sharpness, directions, operands: Buffer::upload(client, &operands), lanes }
     }
 
     /// Numbers in a feature vector, `F`, without the padding of the host.
@@ -65,69 +77,72 @@ impl Map {
         if self.kind == MapKind::Quadratic { self.columns } else { 2 * self.columns }
     }
 
+    /// Numbers that a unit reads at once of feature vectors.
+    pub fn feature_lanes(&self) -> usize {
+        lanes(&[self.width()])
+    }
+
     /// `1 / |h|` of each query, or one where vectors enter as they are; and their features, `[B, F]`.
     pub fn of_queries(&self, queries: &Buffer<f32>) -> (Buffer<f32>, Buffer<f32>) {
         let (client, batch) = (queries.client(), queries.len() / self.dim);
-        let (scales, phi) = (Buffer::<f32>::empty(client, batch), Buffer::<f32>::empty(client, batch * self.width()));
+        let scales = Buffer::<f32>::empty(client, batch);
         let args = (queries.arg(), scales.arg());
         scale_queries::launch(client, grid(batch), cube_dim(), args.0, args.1, batch, self.dim, self.directions);
-        map_queries::launch(
-            client,
-            grid(batch * self.columns),
-            cube_dim(),
-            self.operands.arg(),
-            queries.arg(),
-            scales.arg(),
-            phi.arg(),
-            batch,
-            self.columns,
-            self.sharpness,
-            self.dim,
-            self.kind as u32,
-        );
+        let phi = self.of_rows(queries, &scales, 0..batch);
         (scales, phi)
     }
 
-    /// Puts the features of the rows of some classes in their slots of `[n, F]`.
-    pub fn of_classes(
-        &self,
-        table: &Table,
-        [classes, slots]: [&Buffer<u32>; 2],
-        count: usize,
-        scales: &Buffer<f32>,
-        features: &Table,
-    ) {
-        for (number, shard) in features.shards().iter().enumerate() {
-            map_classes::launch(
-                table.client(),
+    /// Features of a part of some rows, `[part.len(), F]`.
+    ///
+    /// # Shapes
+    /// - rows: `[any, d]`
+    /// - scales: what each row is multiplied by
+    pub fn of_rows(&self, rows: &Buffer<f32>, scales: &Buffer<f32>, part: Range<usize>) -> Buffer<f32> {
+        let (client, count) = (rows.client(), part.len());
+        let phi = Buffer::empty(client, count * self.width());
+        let args = (self.operands.arg(), rows.arg(), scales.arg(), phi.arg());
+        if self.kind == MapKind::Quadratic {
+            map_pairs::launch(
+                client,
                 grid(count * self.columns),
                 cube_dim(),
-                self.operands.arg(),
-                table.arg(),
-                classes.arg(),
-                slots.arg(),
-                scales.arg(),
-                shard.arg(),
+                args.0,
+                args.1,
+                args.2,
+                args.3,
+                part.start,
                 count,
-                number * features.shard_rows(),
-                features.shard_rows(),
-                table.shard_rows(),
                 self.columns,
                 self.sharpness,
                 self.dim,
-                table.width(),
+            );
+        } else {
+            map_rows::launch(
+                client,
+                grid(count.div_ceil(ROWS) * self.columns),
+                cube_dim(),
+                self.lanes,
+                args.0,
+                args.1,
+                args.2,
+                args.3,
+                part.start,
+                count,
+                self.columns,
+                self.sharpness,
+                self.dim,
                 self.kind as u32,
             );
         }
+        phi
     }
 }
 
-/// The features of a column.
+/// The features of a frequency.
 #[derive(CubeType, Clone, Copy)]
-pub(super) struct Pair {
-    pub first: f32,
-    /// Nothing of the quadratic kernel.
-    pub second: f32,
+struct Pair {
+    first: f32,
+    second: f32,
 }
 
 /// Cosine and sine in f32, as the host computes them: `x = k pi/2 + r` in three parts of pi/2, polynomials on `|r| <= pi/4`, the signs of the
@@ -156,23 +171,16 @@ fn cos_sin(x: f32) -> Pair {
     Pair { first: cos, second: sin }
 }
 
-/// From a column's product with a scaled vector, and the vector's square, to its features.
+/// From a frequency's product with a scaled vector, and the vector's square, to its features.
 #[cube]
-pub(super) fn features_of(
-    product: f32,
-    squares: f32,
-    column: usize,
-    columns: usize,
-    sharpness: f32,
-    #[comptime] kind: u32,
-) -> Pair {
+fn features_of(product: f32, squares: f32, columns: usize, sharpness: f32, #[comptime] kind: u32) -> Pair {
     let mut pair = Pair { first: 0.0f32, second: 0.0f32 };
     if comptime!(kind == 0) {
         let norm = 1.0f32 / f32::cast_from(columns as u32).sqrt();
         let found = cos_sin(product);
         pair.first = found.first * norm;
         pair.second = found.second * norm;
-    } else if comptime!(kind == 1) {
+    } else {
         let ln_norm = -0.5f32 * (2.0f32 * f32::cast_from(columns as u32)).ln();
         let mut plus = product - sharpness * squares;
         let mut minus = 0.0f32 - product - sharpness * squares;
@@ -184,106 +192,8 @@ pub(super) fn features_of(
         }
         pair.first = (plus + ln_norm).exp();
         pair.second = (minus + ln_norm).exp();
-    } else {
-        pair.first = product * sharpness.sqrt();
-        if column + 1 == columns {
-            pair.first = 1.0f32;
-        }
     }
     pair
-}
-
-/// A column's product with a vector, and the vector's square.
-#[derive(CubeType, Clone, Copy)]
-pub(super) struct Raw {
-    pub product: f32,
-    pub squares: f32,
-}
-
-/// The product of two components, twice over off the diagonal, times the root of two there, as the triangle has it.
-#[cube]
-fn quadratic_product(i: usize, j: usize, x: f32, y: f32) -> f32 {
-    let mut product = x * y;
-    if i != j {
-        product *= std::f32::consts::SQRT_2;
-    }
-    product
-}
-
-/// The product of a column with a vector that lies in a buffer, multiplied by a scale.
-#[cube]
-pub(super) fn raw_of_buffer(
-    operands: &[f32],
-    column: usize,
-    rows: &[f32],
-    at: usize,
-    scale: f32,
-    #[comptime] dim: usize,
-    #[comptime] kind: u32,
-) -> Raw {
-    let mut product = 0.0f32;
-    let mut squares = 0.0f32;
-    if comptime!(kind == 2) {
-        let i = u32::cast_from(operands[2 * column]) as usize;
-        let j = u32::cast_from(operands[2 * column + 1]) as usize;
-        product = quadratic_product(i, j, rows[at + i] * scale, rows[at + j] * scale);
-    } else {
-        for j in 0..dim {
-            let x = rows[at + j] * scale;
-            product += operands[column * dim + j] * x;
-            squares += x * x;
-        }
-    }
-    Raw { product, squares }
-}
-
-/// The same of a row of a table.
-#[cube]
-#[allow(clippy::too_many_arguments)]
-pub(super) fn raw_of_table(
-    operands: &[f32],
-    column: usize,
-    shards: &Sequence<Box<[f32]>>,
-    shard_rows: usize,
-    row: usize,
-    scale: f32,
-    #[comptime] dim: usize,
-    #[comptime] width: usize,
-    #[comptime] kind: u32,
-) -> Raw {
-    let mut product = 0.0f32;
-    let mut squares = 0.0f32;
-    if comptime!(kind == 2) {
-        let i = u32::cast_from(operands[2 * column]) as usize;
-        let j = u32::cast_from(operands[2 * column + 1]) as usize;
-        let x = number(shards, shard_rows, row, i, width) * scale;
-        let y = number(shards, shard_rows, row, j, width) * scale;
-        product = quadratic_product(i, j, x, y);
-    } else {
-        let shard = row / shard_rows;
-        let at = (row - shard * shard_rows) * width;
-        #[unroll]
-        for number in 0..shards.len() {
-            if shard == number {
-                let rows = &shards[number];
-                for j in 0..dim {
-                    let x = rows[at + j] * scale;
-                    product += operands[column * dim + j] * x;
-                    squares += x * x;
-                }
-            }
-        }
-    }
-    Raw { product, squares }
-}
-
-/// Puts the features of a column in a feature vector.
-#[cube]
-fn store(phi: &mut [f32], at: usize, column: usize, columns: usize, pair: Pair, #[comptime] kind: u32) {
-    phi[at + column] = pair.first;
-    if comptime!(kind != 2) {
-        phi[at + columns + column] = pair.second;
-    }
 }
 
 #[cube(launch)]
@@ -304,59 +214,94 @@ fn scale_queries(
     }
 }
 
+/// One frequency with a few rows a unit.
 #[cube(launch)]
 #[allow(clippy::too_many_arguments)]
-fn map_queries(
-    operands: &[f32],
-    queries: &[f32],
+fn map_rows<N: Size>(
+    operands: &[Vector<f32, N>],
+    rows: &[Vector<f32, N>],
     scales: &[f32],
     phi: &mut [f32],
-    batch: usize,
+    start: usize,
+    count: usize,
     columns: usize,
     sharpness: f32,
     #[comptime] dim: usize,
     #[comptime] kind: u32,
 ) {
-    if ABSOLUTE_POS < batch * columns {
-        let query = ABSOLUTE_POS / columns;
-        let column = ABSOLUTE_POS % columns;
-        let raw = raw_of_buffer(operands, column, queries, query * dim, scales[query], dim, kind);
-        let pair = features_of(raw.product, raw.squares, column, columns, sharpness, kind);
-        let width = columns * comptime!(if kind == 2 { 1usize } else { 2usize });
-        store(phi, query * width, column, columns, pair, kind);
+    let first = ABSOLUTE_POS / columns * ROWS;
+    let column = ABSOLUTE_POS % columns;
+    if first < count {
+        let lanes = N::value();
+        let reads = comptime!(dim / lanes);
+        let mut at = Array::<usize>::new(ROWS);
+        let mut products = Array::<Vector<f32, N>>::new(ROWS);
+        let mut squares = Array::<Vector<f32, N>>::new(ROWS);
+        #[unroll]
+        for k in 0..ROWS {
+            // The last rows may be fewer; the last one is computed again.
+            let mut row = first + k;
+            if row >= count {
+                row = count - 1;
+            }
+            at[k] = (start + row) * reads;
+            products[k] = Vector::<f32, N>::new(0.0f32);
+            squares[k] = Vector::<f32, N>::new(0.0f32);
+        }
+        for j in 0..reads {
+            let w = operands[j * columns + column];
+            #[unroll]
+            for k in 0..ROWS {
+                let x = rows[at[k] + j];
+                products[k] += w * x;
+                if comptime!(kind == 1) {
+                    squares[k] += x * x;
+                }
+            }
+        }
+        #[unroll]
+        for k in 0..ROWS {
+            let row = first + k;
+            if row < count {
+                let scale = scales[start + row];
+                let product = products[k].vector_sum() * scale;
+                let square = squares[k].vector_sum() * scale * scale;
+                let pair = features_of(product, square, columns, sharpness, kind);
+                phi[row * 2 * columns + column] = pair.first;
+                phi[(row * 2 + 1) * columns + column] = pair.second;
+            }
+        }
     }
 }
 
-/// One column of one class a unit; classes of other shards are left alone.
+/// One product of two components of a row a unit, twice over off the diagonal, times the root of two there, as the triangle has it.
 #[cube(launch)]
 #[allow(clippy::too_many_arguments)]
-fn map_classes(
+fn map_pairs(
     operands: &[f32],
-    shards: Sequence<Box<[f32]>>,
-    classes: &[u32],
-    slots: &[u32],
+    rows: &[f32],
     scales: &[f32],
-    features: &mut [f32],
+    phi: &mut [f32],
+    start: usize,
     count: usize,
-    first: usize,
-    rows: usize,
-    shard_rows: usize,
     columns: usize,
     sharpness: f32,
     #[comptime] dim: usize,
-    #[comptime] width: usize,
-    #[comptime] kind: u32,
 ) {
-    if ABSOLUTE_POS < count * columns {
-        let place = ABSOLUTE_POS / columns;
-        let column = ABSOLUTE_POS % columns;
-        let slot = slots[place] as usize;
-        if slot >= first && slot < first + rows {
-            let class = classes[place] as usize;
-            let raw = raw_of_table(operands, column, &shards, shard_rows, class, scales[slot], dim, width, kind);
-            let pair = features_of(raw.product, raw.squares, column, columns, sharpness, kind);
-            let features_width = columns * comptime!(if kind == 2 { 1usize } else { 2usize });
-            store(features, (slot - first) * features_width, column, columns, pair, kind);
+    let row = ABSOLUTE_POS / columns;
+    let column = ABSOLUTE_POS % columns;
+    if row < count {
+        let i = u32::cast_from(operands[2 * column]) as usize;
+        let j = u32::cast_from(operands[2 * column + 1]) as usize;
+        let at = (start + row) * dim;
+        let scale = scales[start + row];
+        let mut product = rows[at + i] * scale * (rows[at + j] * scale) * sharpness.sqrt();
+        if i != j {
+            product *= std::f32::consts::SQRT_2;
         }
+        if column + 1 == columns {
+            product = 1.0f32;
+        }
+        phi[ABSOLUTE_POS] = product;
     }
 }

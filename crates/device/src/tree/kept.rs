@@ -9,7 +9,7 @@ use crate::Buffer;
 use crate::buffer::{cube_dim, grid};
 use crate::draws::is_excluded;
 use crate::loss::Lists;
-use crate::table::list_of;
+use crate::table::{lanes, list_of};
 
 /// For every excluded class the share of its ancestor's mass that is kept, level by level, the leaves first. Shares are sums of what is kept, so
 /// that nothing cancels.
@@ -56,6 +56,8 @@ impl Tree {
             client,
             grid(entries),
             cube_dim(),
+            lanes(&[self.map.dim, table.width()]),
+            self.map.feature_lanes(),
             queries.arg(),
             scales.arg(),
             phi.arg(),
@@ -94,6 +96,7 @@ impl Tree {
             client,
             grid(entries),
             cube_dim(),
+            self.map.feature_lanes(),
             phi.arg(),
             sums.arg(),
             dense.unwrap_or(scales).arg(),
@@ -132,12 +135,12 @@ fn find_ancestors(
 /// One excluded class a unit: the share of its leaf.
 #[cube(launch)]
 #[allow(clippy::too_many_arguments)]
-fn share_leaves(
-    queries: &[f32],
+fn share_leaves<N: Size, M: Size>(
+    queries: &[Vector<f32, N>],
     query_scales: &[f32],
-    phi: &[f32],
-    rows: Sequence<Box<[f32]>>,
-    features: Sequence<Box<[f32]>>,
+    phi: &[Vector<f32, M>],
+    rows: Sequence<Box<[Vector<f32, N>]>>,
+    features: Sequence<Box<[Vector<f32, M>]>>,
     bounds: &[u32],
     class_at: &[u32],
     scales: &[f32],
@@ -216,9 +219,9 @@ fn share_leaves(
 /// One excluded class a unit: the share of its ancestor on the level above `level`.
 #[cube(launch)]
 #[allow(clippy::too_many_arguments)]
-fn share_nodes(
-    phi: &[f32],
-    sums: Sequence<Box<[f32]>>,
+fn share_nodes<N: Size>(
+    phi: &[Vector<f32, N>],
+    sums: Sequence<Box<[Vector<f32, N>]>>,
     dense: &[f32],
     masses: &[f32],
     excluded_start: &[u32],

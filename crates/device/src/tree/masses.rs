@@ -5,7 +5,7 @@ use cubecl::prelude::*;
 use super::{LeafKind, MapKind, Tree};
 use crate::buffer::{cube_dim, grid};
 use crate::loss::Lists;
-use crate::table::{number, product};
+use crate::table::{lane, product};
 use crate::{Buffer, Table};
 
 /// Queries whose products with a node one unit computes: the sums of the node are read once for all of them.
@@ -29,6 +29,7 @@ impl Tree {
             client,
             grid(nodes * batch.div_ceil(QUERIES)),
             cube_dim(),
+            self.map.feature_lanes(),
             phi.arg(),
             sums.arg(),
             products.arg(),
@@ -52,9 +53,9 @@ impl Tree {
 
 /// Products of one node with a few queries a unit.
 #[cube(launch)]
-fn multiply(
-    phi: &[f32],
-    sums: Sequence<Box<[f32]>>,
+fn multiply<N: Size>(
+    phi: &[Vector<f32, N>],
+    sums: Sequence<Box<[Vector<f32, N>]>>,
     products: &mut [f32],
     batch: usize,
     nodes: usize,
@@ -65,27 +66,31 @@ fn multiply(
     let node = ABSOLUTE_POS % nodes;
     let first = group * QUERIES;
     if first < batch {
-        let mut found = Array::<f32>::new(QUERIES);
+        let lanes = N::value();
+        let reads = comptime!(width / lanes);
+        let mut at = Array::<usize>::new(QUERIES);
+        let mut found = Array::<Vector<f32, N>>::new(QUERIES);
         #[unroll]
         for k in 0..QUERIES {
-            found[k] = 0.0f32;
+            // The last group may be short of queries; it computes the last one again.
+            let mut query = first + k;
+            if query >= batch {
+                query = batch - 1;
+            }
+            at[k] = query * reads;
+            found[k] = Vector::<f32, N>::new(0.0f32);
         }
-        for j in 0..width {
-            let x = number(&sums, shard_rows, node, j, width);
+        for j in 0..reads {
+            let x = lane(&sums, shard_rows, node, j, reads);
             #[unroll]
             for k in 0..QUERIES {
-                // The last group may be short of queries; it computes the last one again.
-                let mut query = first + k;
-                if query >= batch {
-                    query = batch - 1;
-                }
-                found[k] += phi[query * width + j] * x;
+                found[k] += phi[at[k] + j] * x;
             }
         }
         #[unroll]
         for k in 0..QUERIES {
             if first + k < batch {
-                products[node * batch + first + k] = found[k];
+                products[node * batch + first + k] = found[k].vector_sum();
             }
         }
     }
@@ -93,35 +98,37 @@ fn multiply(
 
 /// The product of a query's features with a row of a table.
 #[cube]
-fn dot(
-    phi: &[f32],
+fn dot<N: Size>(
+    phi: &[Vector<f32, N>],
     query: usize,
-    rows: &Sequence<Box<[f32]>>,
+    rows: &Sequence<Box<[Vector<f32, N>]>>,
     shard_rows: usize,
     row: usize,
     #[comptime] width: usize,
 ) -> f32 {
-    let mut sum = 0.0f32;
+    let mut sum = Vector::<f32, N>::new(0.0f32);
+    let lanes = N::value();
+    let reads = comptime!(width / lanes);
     let shard = row / shard_rows;
-    let at = (row - shard * shard_rows) * width;
+    let at = (row - shard * shard_rows) * reads;
     #[unroll]
     for number in 0..rows.len() {
         if shard == number {
             let numbers = &rows[number];
-            for j in 0..width {
-                sum += phi[query * width + j] * numbers[at + j];
+            for j in 0..reads {
+                sum += phi[query * reads + j] * numbers[at + j];
             }
         }
     }
-    sum
+    sum.vector_sum()
 }
 
 /// `max(phi(h)·S, floor w)` of a node.
 #[cube]
 #[allow(clippy::too_many_arguments)]
-pub(super) fn child_mass(
-    phi: &[f32],
-    sums: &Sequence<Box<[f32]>>,
+pub(super) fn child_mass<N: Size>(
+    phi: &[Vector<f32, N>],
+    sums: &Sequence<Box<[Vector<f32, N>]>>,
     dense: &[f32],
     masses: &[f32],
     node: usize,
@@ -149,12 +156,12 @@ pub(super) fn child_mass(
 /// or its logit (2; of raw rows 4).
 #[cube]
 #[allow(clippy::too_many_arguments)]
-pub(super) fn mass_of_class(
-    queries: &[f32],
+pub(super) fn mass_of_class<N: Size, M: Size>(
+    queries: &[Vector<f32, N>],
     query_scale: f32,
-    phi: &[f32],
-    rows: &Sequence<Box<[f32]>>,
-    features: &Sequence<Box<[f32]>>,
+    phi: &[Vector<f32, M>],
+    rows: &Sequence<Box<[Vector<f32, N>]>>,
+    features: &Sequence<Box<[Vector<f32, M>]>>,
     class: usize,
     slot: usize,
     scale: f32,
@@ -177,7 +184,7 @@ pub(super) fn mass_of_class(
         }
         mass += estimate * weight;
     } else {
-        let found = product(queries, query * dim, rows, row_shard, class, dim, comptime!(row_width > dim));
+        let found = product(queries, query, rows, row_shard, class, dim, comptime!(row_width > dim));
         if comptime!(law == 1) {
             mass += (sharpness * (found.dot * scale * query_scale - 1.0f32)).exp() * weight;
         } else if comptime!(law == 3) {

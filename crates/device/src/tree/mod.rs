@@ -19,7 +19,7 @@ pub use features::{MapKind, MapParts};
 use cubecl::client::Client;
 
 use crate::lists::find_lists;
-use crate::rows::{Places, Touched};
+use crate::rows::{Places, Touched, count_up};
 use crate::segments::Segments;
 use crate::{Buffer, Table};
 use features::Map;
@@ -29,6 +29,9 @@ const FAN_OUT: usize = 4;
 
 /// Leaves that every refresh sums anew, in turn.
 const REBUILT: usize = 2;
+
+/// Numbers of features that are kept at once of the rows of a refresh, once before and once after: 128 MiB each.
+const MAPPED: usize = 1 << 25;
 
 /// How a leaf shares its probability among its classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +73,8 @@ pub struct Tree {
     leaf_law: LeafKind,
     floor: f32,
     bounds: Buffer<u32>,
+    /// The same on the host.
+    starts: Vec<u32>,
     places: Places,
     /// Prior weight of each class, `[n]`.
     prior: Buffer<f32>,
@@ -83,6 +88,8 @@ pub struct Tree {
     masses: Vec<Buffer<f32>>,
     normalized: bool,
     next_rebuild: usize,
+    /// Rows that are mapped at once.
+    part: usize,
 }
 
 impl Tree {
@@ -127,6 +134,7 @@ impl Tree {
             leaf_law: parts.leaf_law,
             floor: parts.floor,
             bounds: Buffer::upload(client, parts.bounds),
+            starts: parts.bounds.to_vec(),
             places: Places { slot_of: Buffer::upload(client, &slot_of), class_at: Buffer::upload(client, parts.order) },
             prior: Buffer::upload(client, prior),
             scales: Buffer::empty(client, n),
@@ -137,26 +145,17 @@ impl Tree {
             map,
             normalized,
             next_rebuild: parts.next_rebuild,
+            part: shard.min((MAPPED / width).max(1)),
         };
         tree.build(table, given);
         tree
     }
 
     fn build(&self, table: &Table, given: bool) {
-        let (client, n, leaves) = (table.client(), table.rows(), self.leaves());
-        let all = |count: usize| Buffer::upload(client, &(0..count as u32).collect::<Vec<_>>());
-        let slots = all(n);
-        self.weigh_rows(table, &self.places.class_at, &slots, n);
-        if let Some(features) = &self.class_features {
-            self.map.of_classes(table, [&self.places.class_at, &slots], n, &self.scales, features);
-        }
-        let (list, count) = (all(leaves), Buffer::upload(client, &[leaves as u32]));
-        if given {
-            self.weigh_leaves(&list, &count, leaves);
-        } else {
-            self.sum_leaves(table, &list, &count, leaves);
-        }
-        self.sum_up(&list, &count, leaves);
+        let (client, leaves) = (table.client(), self.leaves());
+        self.take_slots(table, 0..table.rows(), !given);
+        let (list, count) = (count_up(client, 0, leaves), Buffer::upload(client, &[leaves as u32]));
+        self.finish(&list, &count, leaves);
     }
 
     /// Sums of the leaves, `[L, stride]` with zeros after the first `F` of each, and the next leaf to be summed anew: what a checkpoint keeps.
@@ -220,21 +219,13 @@ impl Tree {
     }
 
     /// Takes up the rows that were stepped: under the leaf law `features` the leaves of touched rows are summed anew; otherwise they take
-    /// new minus old, or all their classes where most of them moved, and the next leaves are summed anew. Then the nodes above them.
+    /// new minus old, or their classes where all of them moved, and the next leaves are summed anew. Then the nodes above them.
     pub fn refresh(&mut self, table: &Table, touched: &Touched) {
-        let client = table.client().clone();
-        let old = self.weigh_rows(table, &touched.classes, &touched.slots, touched.count);
+        let client = table.client();
         let leaf_of = find_lists(&self.bounds, &touched.slots, touched.count);
-        let segments = Segments::of(&leaf_of, &Buffer::upload(&client, &[touched.count as u32]));
-        let most = touched.count.min(self.leaves());
-        if let Some(features) = &self.class_features {
-            let rows = [&touched.classes, &touched.slots];
-            self.map.of_classes(table, rows, touched.count, &self.scales, features);
-            self.sum_leaves(table, &segments.keys, &segments.count, most);
-        } else {
-            self.exchange(table, touched, &segments, &old, most);
-        }
-        self.sum_up(&segments.keys, &segments.count, most);
+        self.exchange(table, touched, &leaf_of);
+        let segments = Segments::of(&leaf_of, &Buffer::upload(client, &[touched.count as u32]));
+        self.finish(&segments.keys, &segments.count, touched.count.min(self.leaves()));
         if self.leaf_law != LeafKind::Features {
             self.rebuild_next(table);
         }
@@ -244,12 +235,22 @@ impl Tree {
     /// Sums the next few leaves anew.
     fn rebuild_next(&self, table: &Table) {
         let leaves = self.leaves();
-        let mut turn: Vec<u32> = (0..REBUILT.min(leaves)).map(|k| ((self.next_rebuild + k) % leaves) as u32).collect();
+        let mut turn: Vec<usize> = (0..REBUILT.min(leaves)).map(|k| (self.next_rebuild + k) % leaves).collect();
         turn.sort_unstable();
+        for &leaf in &turn {
+            self.take_slots(table, self.starts[leaf] as usize..self.starts[leaf + 1] as usize, true);
+        }
         let client = table.client();
-        let (list, count) = (Buffer::upload(client, &turn), Buffer::upload(client, &[turn.len() as u32]));
-        self.sum_leaves(table, &list, &count, turn.len());
-        self.sum_up(&list, &count, turn.len());
+        let list: Vec<u32> = turn.iter().map(|&leaf| leaf as u32).collect();
+        self.finish(&Buffer::upload(client, &list), &Buffer::upload(client, &[list.len() as u32]), list.len());
+    }
+
+    /// Makes what follows from the rows of the first `count[0] <= most` leaves of a list: weights, sums of features that are kept, the nodes
+    /// above.
+    fn finish(&self, list: &Buffer<u32>, count: &Buffer<u32>, most: usize) {
+        self.weigh_leaves(list, count, most);
+        self.sum_kept(list, count, most);
+        self.sum_up(list, count, most);
     }
 }
 

@@ -10,6 +10,9 @@ use crate::random::Draws;
 use crate::table::number;
 use crate::{Buffer, SharedCandidates, Table};
 
+/// Queries whose features one unit adds up.
+const RUN: usize = 64;
+
 impl Tree {
     /// Draws `count` candidates for a whole batch, with `ln(M q)`, from the law of `(sum_b phi(h_b) / Z_b) / (sum_b 1 / Z_b)`,
     /// `Z_b = max(phi(h_b)·S, floor w)` at the root: where nothing is clamped, the mean of the laws of the queries. Nothing is excluded.
@@ -59,8 +62,13 @@ impl Tree {
             self.floor,
             width,
         );
-        let args = (phi.arg(), shares.arg(), mean.arg());
-        add_queries::launch(client, grid(width), cube_dim(), args.0, args.1, args.2, batch, width);
+        let runs = batch.div_ceil(RUN);
+        let (parts, totals) = (Buffer::<f32>::empty(client, runs * width), Buffer::<f32>::empty(client, runs));
+        let args = (phi.arg(), shares.arg(), parts.arg(), totals.arg());
+        let units = runs * width;
+        add_queries::launch(client, grid(units), cube_dim(), args.0, args.1, args.2, args.3, batch, runs, width);
+        let args = (parts.arg(), totals.arg(), mean.arg());
+        add_parts::launch(client, grid(width), cube_dim(), args.0, args.1, args.2, runs, width);
         mean
     }
 }
@@ -93,15 +101,47 @@ fn weigh_queries(
     }
 }
 
+/// One number of the sum of a run of queries a unit; the sum of their shares with the first.
+#[cube(launch)]
+#[allow(clippy::too_many_arguments)]
+fn add_queries(
+    phi: &[f32],
+    shares: &[f32],
+    parts: &mut [f32],
+    totals: &mut [f32],
+    batch: usize,
+    runs: usize,
+    width: usize,
+) {
+    let run = ABSOLUTE_POS / width;
+    let column = ABSOLUTE_POS % width;
+    if run < runs {
+        let mut end = (run + 1) * RUN;
+        if end > batch {
+            end = batch;
+        }
+        let mut sum = 0.0f32;
+        let mut total = 0.0f32;
+        for query in run * RUN..end {
+            sum += shares[query] * phi[query * width + column];
+            total += shares[query];
+        }
+        parts[ABSOLUTE_POS] = sum;
+        if column == 0 {
+            totals[run] = total;
+        }
+    }
+}
+
 /// One number of the mean a unit.
 #[cube(launch)]
-fn add_queries(phi: &[f32], shares: &[f32], mean: &mut [f32], batch: usize, width: usize) {
+fn add_parts(parts: &[f32], totals: &[f32], mean: &mut [f32], runs: usize, width: usize) {
     if ABSOLUTE_POS < width {
         let mut sum = 0.0f32;
         let mut total = 0.0f32;
-        for query in 0..batch {
-            sum += shares[query] * phi[query * width + ABSOLUTE_POS];
-            total += shares[query];
+        for run in 0..runs {
+            sum += parts[run * width + ABSOLUTE_POS];
+            total += totals[run];
         }
         // Without any share all features are zero, and every node falls back on the weights of its classes.
         if total > 0.0f32 {

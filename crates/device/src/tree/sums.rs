@@ -1,99 +1,145 @@
 //! Weights of rows, and sums of nodes, from the leaves up.
 
+use std::ops::Range;
+
+use cubecl::client::Client;
 use cubecl::prelude::*;
 
-use super::features::{features_of, raw_of_buffer, raw_of_table};
 use super::{FAN_OUT, Tree};
 use crate::buffer::{cube_dim, grid};
-use crate::rows::Touched;
-use crate::segments::Segments;
-use crate::table::{inverse_norm, number};
+use crate::lists::find_lists;
+use crate::rows::{Touched, count_up, look_up};
+use crate::table::{inverse_norm, lanes, number, squares_of};
 use crate::{Buffer, Table};
 
 /// Largest bias that counts in full, as on the host.
 const LARGEST_BIAS: f32 = 40.0;
 
+/// Scales and weights of some rows, `[count]` each.
+#[derive(Clone, Debug)]
+struct Weighed {
+    scales: Buffer<f32>,
+    weights: Buffer<f32>,
+}
+
+impl Weighed {
+    fn empty(client: &Client, count: usize) -> Self {
+        Self { scales: Buffer::empty(client, count), weights: Buffer::empty(client, count) }
+    }
+}
+
+/// Features of some rows with the weights of a list that these rows are a part of.
+#[derive(Clone, Copy, Debug)]
+struct Mapped<'a> {
+    phi: &'a Buffer<f32>,
+    weights: &'a Buffer<f32>,
+}
+
 impl Tree {
-    /// Scale and weight of the rows of some classes, in their slots; returns the old ones, `[count]` each.
-    pub(super) fn weigh_rows(
-        &self,
-        table: &Table,
-        classes: &Buffer<u32>,
-        slots: &Buffer<u32>,
-        count: usize,
-    ) -> [Buffer<f32>; 2] {
+    /// Takes up the rows of a stretch of whole leaves, and sums these leaves anew if so asked.
+    pub(super) fn take_slots(&self, table: &Table, stretch: Range<usize>, summed: bool) {
         let client = table.client();
-        let old = [Buffer::<f32>::empty(client, count), Buffer::<f32>::empty(client, count)];
+        for part in self.parts(stretch) {
+            let count = part.len();
+            let slots = count_up(client, part.start, count);
+            let classes = look_up(&self.places.class_at, &slots, count);
+            let [_, new] = self.weigh_rows(table, &classes, &slots, count);
+            if summed || self.class_features.is_some() {
+                let rows = table.gather_first(&classes, self.map.dim);
+                let phi = self.map.of_rows(&rows, &new.scales, 0..count);
+                let leaf_of = find_lists(&self.bounds, &slots, count);
+                self.take(&slots, &leaf_of, 0..count, Mapped { phi: &phi, weights: &new.weights }, None);
+            }
+        }
+    }
+
+    /// Takes up rows that were stepped.
+    pub(super) fn exchange(&self, table: &Table, touched: &Touched, leaf_of: &Buffer<u32>) {
+        let Touched { slots, classes, count, gradients, .. } = touched;
+        let [old, new] = self.weigh_rows(table, classes, slots, *count);
+        let now = table.gather_first(classes, self.map.dim);
+        let before = cut(gradients, table.width(), self.map.dim);
+        for part in self.parts(0..*count) {
+            let phi = self.map.of_rows(&now, &new.scales, part.clone());
+            let now = Mapped { phi: &phi, weights: &new.weights };
+            if self.class_features.is_some() {
+                self.take(slots, leaf_of, part, now, None);
+            } else {
+                let phi = self.map.of_rows(&before, &old.scales, part.clone());
+                self.take(slots, leaf_of, part, now, Some(Mapped { phi: &phi, weights: &old.weights }));
+            }
+        }
+    }
+
+    /// Parts of a stretch that are mapped at once.
+    fn parts(&self, stretch: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+        let (end, part) = (stretch.end, self.part);
+        stretch.step_by(part).map(move |first| first..end.min(first + part))
+    }
+
+    /// Keeps the features of a part of a list of rows, or adds them to the sums of their leaves: new minus old, or the new ones alone.
+    fn take(
+        &self,
+        slots: &Buffer<u32>,
+        leaf_of: &Buffer<u32>,
+        part: Range<usize>,
+        now: Mapped<'_>,
+        before: Option<Mapped<'_>>,
+    ) {
+        if let Some(features) = &self.class_features {
+            features.scatter(slots, part, now.phi);
+            return;
+        }
+        let (leaves, width, old) = (&self.levels[0], self.map.width(), before.unwrap_or(now));
+        for (number, shard) in leaves.shards().iter().enumerate() {
+            add_rows::launch(
+                slots.client(),
+                grid(part.len() * width),
+                cube_dim(),
+                now.phi.arg(),
+                now.weights.arg(),
+                old.phi.arg(),
+                old.weights.arg(),
+                slots.arg(),
+                leaf_of.arg(),
+                self.bounds.arg(),
+                shard.arg(),
+                part.start,
+                part.len(),
+                number * leaves.shard_rows(),
+                leaves.shard_rows(),
+                width,
+                before.is_none(),
+            );
+        }
+    }
+
+    /// Takes up scale and weight of the rows of some classes; returns the old ones and the new ones.
+    fn weigh_rows(&self, table: &Table, classes: &Buffer<u32>, slots: &Buffer<u32>, count: usize) -> [Weighed; 2] {
+        let (client, lanes) = (table.client(), lanes(&[self.map.dim, table.width()]));
+        let [old, new] = [Weighed::empty(client, count), Weighed::empty(client, count)];
         weigh::launch(
             client,
             grid(count),
             cube_dim(),
+            lanes,
             table.arg(),
             classes.arg(),
             slots.arg(),
             self.prior.arg(),
             self.scales.arg(),
             self.weights.arg(),
-            old[0].arg(),
-            old[1].arg(),
+            old.scales.arg(),
+            old.weights.arg(),
+            new.scales.arg(),
+            new.weights.arg(),
             count,
             table.shard_rows(),
             self.map.dim,
-            table.width() > self.map.dim,
+            table.width(),
             self.map.directions,
         );
-        old
-    }
-
-    /// Sums the first `count[0] <= most` leaves of a list anew, from all their classes.
-    pub(super) fn sum_leaves(&self, table: &Table, list: &Buffer<u32>, count: &Buffer<u32>, most: usize) {
-        let (client, leaves, width) = (table.client(), &self.levels[0], self.map.width());
-        for (number, shard) in leaves.shards().iter().enumerate() {
-            let first = number * leaves.shard_rows();
-            if let Some(features) = &self.class_features {
-                add_features::launch(
-                    client,
-                    grid(most * width),
-                    cube_dim(),
-                    features.arg(),
-                    list.arg(),
-                    count.arg(),
-                    self.bounds.arg(),
-                    self.weights.arg(),
-                    shard.arg(),
-                    most,
-                    first,
-                    leaves.shard_rows(),
-                    features.shard_rows(),
-                    width,
-                );
-            } else {
-                add_classes::launch(
-                    client,
-                    grid(most * self.map.columns),
-                    cube_dim(),
-                    self.map.operands.arg(),
-                    table.arg(),
-                    list.arg(),
-                    count.arg(),
-                    self.bounds.arg(),
-                    self.places.class_at.arg(),
-                    self.scales.arg(),
-                    self.weights.arg(),
-                    shard.arg(),
-                    most,
-                    first,
-                    leaves.shard_rows(),
-                    table.shard_rows(),
-                    self.map.columns,
-                    self.map.sharpness,
-                    self.map.dim,
-                    table.width(),
-                    self.map.kind as u32,
-                );
-            }
-        }
-        self.weigh_leaves(list, count, most);
+        [old, new]
     }
 
     /// Weights of the first `count[0] <= most` leaves of a list.
@@ -102,48 +148,28 @@ impl Tree {
         add_weights::launch(list.client(), grid(most), cube_dim(), args.0, args.1, args.2, args.3, args.4, most);
     }
 
-    /// Sums of the leaves of touched rows: new minus old, or all classes where most of them moved.
-    pub(super) fn exchange(
-        &self,
-        table: &Table,
-        touched: &Touched,
-        segments: &Segments,
-        [old_scales, old_weights]: &[Buffer<f32>; 2],
-        most: usize,
-    ) {
-        let (client, leaves) = (table.client(), &self.levels[0]);
+    /// Sums of the first `count[0] <= most` leaves of a list, where the features of classes are kept.
+    pub(super) fn sum_kept(&self, list: &Buffer<u32>, count: &Buffer<u32>, most: usize) {
+        let Some(features) = &self.class_features else { return };
+        let (leaves, width) = (&self.levels[0], self.map.width());
         for (number, shard) in leaves.shards().iter().enumerate() {
-            exchange_classes::launch(
-                client,
-                grid(most * self.map.columns),
+            add_features::launch(
+                list.client(),
+                grid(most * width),
                 cube_dim(),
-                self.map.operands.arg(),
-                table.arg(),
-                touched.gradients.arg(),
-                touched.classes.arg(),
-                touched.slots.arg(),
-                segments.keys.arg(),
-                segments.starts.arg(),
-                segments.count.arg(),
+                features.arg(),
+                list.arg(),
+                count.arg(),
                 self.bounds.arg(),
-                self.places.class_at.arg(),
-                self.scales.arg(),
                 self.weights.arg(),
-                old_scales.arg(),
-                old_weights.arg(),
                 shard.arg(),
                 most,
                 number * leaves.shard_rows(),
                 leaves.shard_rows(),
-                table.shard_rows(),
-                self.map.columns,
-                self.map.sharpness,
-                self.map.dim,
-                table.width(),
-                self.map.kind as u32,
+                features.shard_rows(),
+                width,
             );
         }
-        self.weigh_leaves(&segments.keys, &segments.count, most);
     }
 
     /// Sums of the nodes above the first `count[0] <= most` leaves of a list, level by level; of a level that has no more nodes than the
@@ -179,11 +205,29 @@ impl Tree {
     }
 }
 
+/// The first `dim` numbers of rows of `width`.
+fn cut(rows: &Buffer<f32>, width: usize, dim: usize) -> Buffer<f32> {
+    if dim == width {
+        return rows.clone();
+    }
+    let (client, len) = (rows.client(), rows.len() / width * dim);
+    let firsts = Buffer::empty(client, len);
+    cut_rows::launch(client, grid(len), cube_dim(), rows.arg(), firsts.arg(), len, width, dim);
+    firsts
+}
+
+#[cube(launch)]
+fn cut_rows(rows: &[f32], firsts: &mut [f32], len: usize, #[comptime] width: usize, #[comptime] dim: usize) {
+    if ABSOLUTE_POS < len {
+        firsts[ABSOLUTE_POS] = rows[ABSOLUTE_POS / dim * width + ABSOLUTE_POS % dim];
+    }
+}
+
 /// Scale and weight of a row a unit.
 #[cube(launch)]
 #[allow(clippy::too_many_arguments)]
-fn weigh(
-    shards: Sequence<Box<[f32]>>,
+fn weigh<N: Size>(
+    shards: Sequence<Box<[Vector<f32, N>]>>,
     classes: &[u32],
     slots: &[u32],
     prior: &[f32],
@@ -191,30 +235,29 @@ fn weigh(
     weights: &mut [f32],
     old_scales: &mut [f32],
     old_weights: &mut [f32],
+    new_scales: &mut [f32],
+    new_weights: &mut [f32],
     count: usize,
     shard_rows: usize,
     #[comptime] dim: usize,
-    #[comptime] bias: bool,
+    #[comptime] width: usize,
     #[comptime] directions: bool,
 ) {
     if ABSOLUTE_POS < count {
         let class = classes[ABSOLUTE_POS] as usize;
         let slot = slots[ABSOLUTE_POS] as usize;
-        let width = comptime!(dim + bias as usize);
         old_scales[ABSOLUTE_POS] = scales[slot];
         old_weights[ABSOLUTE_POS] = weights[slot];
-        let mut squares = 0.0f32;
-        for column in 0..dim {
-            let x = number(&shards, shard_rows, class, column, width);
-            squares += x * x;
-        }
-        scales[slot] = inverse_norm(squares, directions);
+        let row = squares_of(&shards, shard_rows, class, dim, width);
+        let scale = inverse_norm(row.squares, directions);
         let mut weight = prior[class];
-        if comptime!(bias) {
-            let b = number(&shards, shard_rows, class, dim, width);
-            weight *= b.clamp(-LARGEST_BIAS, LARGEST_BIAS).exp();
+        if comptime!(width > dim) {
+            weight *= row.bias.clamp(-LARGEST_BIAS, LARGEST_BIAS).exp();
         }
+        scales[slot] = scale;
         weights[slot] = weight;
+        new_scales[ABSOLUTE_POS] = scale;
+        new_weights[ABSOLUTE_POS] = weight;
     }
 }
 
@@ -265,156 +308,62 @@ fn add_features(
     }
 }
 
-/// What a column adds to a sum: the features of some classes, weighted.
-#[derive(CubeType, Clone, Copy)]
-struct Added {
-    first: f32,
-    second: f32,
-}
-
-/// A column of the sum of all classes of a leaf.
-#[cube]
-#[allow(clippy::too_many_arguments)]
-fn sum_of_leaf(
-    operands: &[f32],
-    shards: &Sequence<Box<[f32]>>,
-    leaf: usize,
-    bounds: &[u32],
-    class_at: &[u32],
-    scales: &[f32],
-    weights: &[f32],
-    column: usize,
-    columns: usize,
-    shard_rows: usize,
-    sharpness: f32,
-    #[comptime] dim: usize,
-    #[comptime] width: usize,
-    #[comptime] kind: u32,
-) -> Added {
-    let mut first = 0.0f32;
-    let mut second = 0.0f32;
-    for slot in bounds[leaf] as usize..bounds[leaf + 1] as usize {
-        let class = class_at[slot] as usize;
-        let raw = raw_of_table(operands, column, shards, shard_rows, class, scales[slot], dim, width, kind);
-        let pair = features_of(raw.product, raw.squares, column, columns, sharpness, kind);
-        first += weights[slot] * pair.first;
-        second += weights[slot] * pair.second;
-    }
-    Added { first, second }
-}
-
-/// One column of the sum of a leaf a unit, from the rows of its classes.
+/// One number of the sum of a leaf a unit: the first of the rows of a leaf stands for it. New minus old is added up on its own, so that a
+/// sum is rounded once; a leaf whose classes are all there is summed anew, and so is, `anew`, one whose first class is.
 #[cube(launch)]
 #[allow(clippy::too_many_arguments)]
-fn add_classes(
-    operands: &[f32],
-    shards: Sequence<Box<[f32]>>,
-    list: &[u32],
-    count: &[u32],
-    bounds: &[u32],
-    class_at: &[u32],
-    scales: &[f32],
+fn add_rows(
+    phi: &[f32],
     weights: &[f32],
+    old_phi: &[f32],
+    old_weights: &[f32],
+    slots: &[u32],
+    leaf_of: &[u32],
+    bounds: &[u32],
     sums: &mut [f32],
-    most: usize,
+    start: usize,
+    count: usize,
     first: usize,
-    rows: usize,
     shard_rows: usize,
-    columns: usize,
-    sharpness: f32,
-    #[comptime] dim: usize,
     #[comptime] width: usize,
-    #[comptime] kind: u32,
+    #[comptime] anew: bool,
 ) {
-    let place = ABSOLUTE_POS / columns;
-    if place < most {
-        if place < count[0] as usize {
-            let column = ABSOLUTE_POS % columns;
-            let leaf = list[place] as usize;
-            if leaf >= first && leaf < first + rows {
-                let added = sum_of_leaf(
-                    operands, &shards, leaf, bounds, class_at, scales, weights, column, columns, shard_rows, sharpness,
-                    dim, width, kind,
-                );
-                let at = (leaf - first) * columns * comptime!(if kind == 2 { 1usize } else { 2usize });
-                sums[at + column] = added.first;
-                if comptime!(kind != 2) {
-                    sums[at + columns + column] = added.second;
+    let place = ABSOLUTE_POS / width;
+    if place < count {
+        let column = ABSOLUTE_POS % width;
+        let leaf = leaf_of[start + place];
+        let mut heads = leaf as usize >= first && (leaf as usize) < first + shard_rows;
+        if heads && place > 0 {
+            heads = leaf_of[start + place - 1] != leaf;
+        }
+        if heads {
+            let mut sum = 0.0f32;
+            let mut change = 0.0f32;
+            let mut at = place;
+            let mut inside = true;
+            while inside {
+                let new = weights[start + at] * phi[at * width + column];
+                sum += new;
+                if comptime!(!anew) {
+                    change += new - old_weights[start + at] * old_phi[at * width + column];
+                }
+                at += 1;
+                inside = at < count;
+                if inside {
+                    inside = leaf_of[start + at] == leaf;
                 }
             }
-        }
-    }
-}
-
-/// The same from the touched classes of a leaf alone, new minus old, unless most of its classes are touched.
-#[cube(launch)]
-#[allow(clippy::too_many_arguments)]
-fn exchange_classes(
-    operands: &[f32],
-    shards: Sequence<Box<[f32]>>,
-    before: &[f32],
-    classes: &[u32],
-    slots: &[u32],
-    leaf_list: &[u32],
-    starts: &[u32],
-    leaf_count: &[u32],
-    bounds: &[u32],
-    class_at: &[u32],
-    scales: &[f32],
-    weights: &[f32],
-    old_scales: &[f32],
-    old_weights: &[f32],
-    sums: &mut [f32],
-    most: usize,
-    first: usize,
-    rows: usize,
-    shard_rows: usize,
-    columns: usize,
-    sharpness: f32,
-    #[comptime] dim: usize,
-    #[comptime] width: usize,
-    #[comptime] kind: u32,
-) {
-    let place = ABSOLUTE_POS / columns;
-    if place < most {
-        if place < leaf_count[0] as usize {
-            let column = ABSOLUTE_POS % columns;
-            let leaf = leaf_list[place] as usize;
-            if leaf >= first && leaf < first + rows {
-                let from = starts[place] as usize;
-                let to = starts[place + 1] as usize;
-                let size = (bounds[leaf + 1] - bounds[leaf]) as usize;
-                let at = (leaf - first) * columns * comptime!(if kind == 2 { 1usize } else { 2usize });
-                let mut sum = 0.0f32;
-                let mut other = 0.0f32;
-                if 2 * (to - from) >= size {
-                    let added = sum_of_leaf(
-                        operands, &shards, leaf, bounds, class_at, scales, weights, column, columns, shard_rows,
-                        sharpness, dim, width, kind,
-                    );
-                    sum += added.first;
-                    other += added.second;
-                } else {
-                    sum += sums[at + column];
-                    if comptime!(kind != 2) {
-                        other += sums[at + columns + column];
-                    }
-                    for row in from..to {
-                        let class = classes[row] as usize;
-                        let slot = slots[row] as usize;
-                        let old = raw_of_buffer(operands, column, before, row * width, old_scales[row], dim, kind);
-                        let was = features_of(old.product, old.squares, column, columns, sharpness, kind);
-                        let new =
-                            raw_of_table(operands, column, &shards, shard_rows, class, scales[slot], dim, width, kind);
-                        let is = features_of(new.product, new.squares, column, columns, sharpness, kind);
-                        sum += weights[slot] * is.first - old_weights[row] * was.first;
-                        other += weights[slot] * is.second - old_weights[row] * was.second;
-                    }
-                }
-                sums[at + column] = sum;
-                if comptime!(kind != 2) {
-                    sums[at + columns + column] = other;
-                }
+            let to = (leaf as usize - first) * width + column;
+            let from = bounds[leaf as usize];
+            let mut whole = at - place == (bounds[leaf as usize + 1] - from) as usize;
+            if comptime!(anew) {
+                whole = slots[start + place] == from;
+                change += sum;
+            }
+            if whole {
+                sums[to] = sum;
+            } else {
+                sums[to] += change;
             }
         }
     }

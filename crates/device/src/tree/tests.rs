@@ -10,10 +10,10 @@ use crate::random::Draws;
 use crate::rows::{Batch, Rule, Step};
 use crate::testing::{check_counts, check_draws, client, lists, numbers, queries};
 
-const DIM: usize = 6;
 const CLASSES: usize = 157;
 
 struct Case {
+    dim: usize,
     normalized: bool,
     bias: bool,
     /// The quadratic kernel without.
@@ -23,25 +23,29 @@ struct Case {
 
 impl Case {
     fn all() -> Vec<Self> {
-        let rff = |map, leaf_law, leaf_size, prior, grouping, [normalized, bias]: [bool; 2]| {
-            // An uneven number of frequencies: the host pads a feature vector with zeros.
-            let config = RffConfig { map, features: 13, nu: 2.0, leaf_law, prior, grouping, ..Default::default() };
-            Self { normalized, bias, rff: Some(RffConfig { leaf_size: Some(leaf_size), ..config }), leaf_size }
-        };
+        // Numbers are read one by one, or by fours where both a row and a feature vector are made of fours. With an uneven number of
+        // frequencies the host pads a feature vector with zeros.
+        let rff =
+            |[dim, features]: [usize; 2], map, leaf_law, leaf_size, prior, grouping, [normalized, bias]: [bool; 2]| {
+                let config = RffConfig { map, features, nu: 2.0, leaf_law, prior, grouping, ..Default::default() };
+                Self { dim, normalized, bias, rff: Some(RffConfig { leaf_size: Some(leaf_size), ..config }), leaf_size }
+            };
         use FeatureMapKind::{Fourier, Orthogonal, Positive, Structured};
         vec![
-            rff(Fourier, LeafLaw::Features, 3, 0.0, Grouping::Index, [true, false]),
-            rff(Orthogonal, LeafLaw::Features, 200, 0.5, Grouping::Frequency, [true, true]),
-            rff(Structured, LeafLaw::Gauss, 7, 0.75, Grouping::Frequency, [true, true]),
-            rff(Fourier, LeafLaw::Exact, 20, 0.0, Grouping::Index, [false, true]),
-            rff(Positive, LeafLaw::Exact, 2, 0.0, Grouping::Index, [true, false]),
-            Self { normalized: false, bias: true, rff: None, leaf_size: 5 },
-            Self { normalized: true, bias: false, rff: None, leaf_size: 30 },
+            rff([8, 12], Fourier, LeafLaw::Features, 3, 0.0, Grouping::Index, [true, false]),
+            rff([6, 13], Orthogonal, LeafLaw::Features, 200, 0.5, Grouping::Frequency, [true, true]),
+            rff([6, 13], Structured, LeafLaw::Gauss, 7, 0.75, Grouping::Frequency, [true, true]),
+            rff([8, 12], Fourier, LeafLaw::Gauss, 70, 0.75, Grouping::Frequency, [true, false]),
+            rff([7, 12], Fourier, LeafLaw::Exact, 20, 0.0, Grouping::Index, [false, true]),
+            rff([8, 13], Positive, LeafLaw::Exact, 2, 0.0, Grouping::Index, [true, false]),
+            rff([6, 13], Positive, LeafLaw::Gauss, 20, 0.0, Grouping::Index, [true, true]),
+            Self { dim: 6, normalized: false, bias: true, rff: None, leaf_size: 5 },
+            Self { dim: 8, normalized: true, bias: false, rff: None, leaf_size: 30 },
         ]
     }
 
     fn width(&self) -> usize {
-        DIM + usize::from(self.bias)
+        self.dim + usize::from(self.bias)
     }
 
     fn classes<'a>(&self, rows: &'a [f32]) -> Classes<'a> {
@@ -99,8 +103,8 @@ impl Case {
             floor: host.floor(),
             next_rebuild: host.next_rebuild(),
         };
-        // Three shards of classes.
-        Tree::in_shards(client, parts, table, DIM, self.normalized, 60)
+        // Three shards of classes, and as many parts of a refresh; a leaf lies in two of them.
+        Tree::in_shards(client, parts, table, self.dim, self.normalized, 60)
     }
 
     /// Under the leaf law `features` the host keeps numbers of 16 bits.
@@ -120,7 +124,7 @@ fn draws_follow_the_law_of_the_host_without_the_excluded_classes() {
         let tree = case.device(&client, &host, &table, true);
         check_draws(
             &client,
-            DIM,
+            case.dim,
             case.tolerance(),
             |queries, draws, lists, edges| tree.draw(queries, &table, draws, lists, edges),
             |query| host.at(query, case.classes(&rows)).unwrap().ln_probs(CLASSES),
@@ -137,9 +141,9 @@ fn shared_draws_follow_the_shared_law_of_the_host() {
         let table = Table::in_shards(&client, &rows, case.width(), 50);
         let host = case.host(&rows);
         let tree = case.device(&client, &host, &table, true);
-        let on_device = Buffer::upload(&client, &queries(DIM));
+        let on_device = Buffer::upload(&client, &queries(case.dim));
         let shared = tree.draw_shared(&on_device, &table, Draws { seed: 3, step: 1 }, COUNT);
-        let ln_q = host.shared_law(&queries(DIM), case.classes(&rows)).unwrap().ln_probs(CLASSES);
+        let ln_q = host.shared_law(&queries(case.dim), case.classes(&rows)).unwrap().ln_probs(CLASSES);
         let mut counts = vec![0.0; CLASSES];
         for (&class, &correction) in shared.ids.download().iter().zip(&shared.corrections.download()) {
             let want = (COUNT as f32).ln() + ln_q[class as usize];
@@ -158,14 +162,15 @@ fn after_steps_the_sums_are_those_of_the_new_rows() {
         let table = Table::in_shards(&client, &rows, case.width(), 50);
         let mut host = case.host(&rows);
         let mut tree = case.device(&client, &host, &table, number % 2 == 0);
-        let (lists, queries) = (lists(&client), Buffer::upload(&client, &queries(DIM)));
+        let (lists, queries) = (lists(&client), Buffer::upload(&client, &queries(case.dim)));
         let mut before = rows;
         for step in 0..3 {
             let edges = lists.edges();
             tree.draw(&queries, &table, Draws { seed: 3, step }, &lists, &edges);
             let normalized = case.normalized;
             let loss = Loss::of(&queries, &table, normalized, &lists, &edges);
-            let batch = Batch { queries: &queries, dim: DIM, table: &table, normalized, edges: &edges, loss: &loss };
+            let batch =
+                Batch { queries: &queries, dim: case.dim, table: &table, normalized, edges: &edges, loss: &loss };
             let mut touched = Touched::of(batch, Some(tree.places()));
             touched.step(&table, &[], Step { rule: Rule::Sgd, rate: 0.5, factor: 1.0, second: 1.0 });
             tree.refresh(&table, &touched);
@@ -200,12 +205,12 @@ fn without_a_floor_weights_decide_where_every_estimate_is_zero() {
     let Some(client) = client() else { return };
     // One frequency: products of features are cosines of the difference of two angles, which are often negative.
     let config = RffConfig { features: 1, nu: 8.0, floor: 0.0, leaf_size: Some(1), ..Default::default() };
-    let case = Case { normalized: true, bias: true, rff: Some(config), leaf_size: 1 };
+    let case = Case { dim: 6, normalized: true, bias: true, rff: Some(config), leaf_size: 1 };
     let rows = case.rows();
     let table = Table::in_shards(&client, &rows, case.width(), 50);
     let host = case.host(&rows);
     let tree = case.device(&client, &host, &table, true);
-    let (lists, queries) = (lists(&client), Buffer::upload(&client, &queries(DIM)));
+    let (lists, queries) = (lists(&client), Buffer::upload(&client, &queries(case.dim)));
     let edges = lists.edges();
     tree.draw(&queries, &table, Draws { seed: 3, step: 0 }, &lists, &edges);
     assert!(edges.corrections.download().iter().all(|correction| correction.is_finite() && *correction < 1e3));

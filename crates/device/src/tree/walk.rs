@@ -9,6 +9,7 @@ use crate::buffer::{cube_dim, grid};
 use crate::draws::{edge_of, is_excluded};
 use crate::loss::{Candidates, Lists};
 use crate::random::{Draws, philox, unit};
+use crate::table::lanes;
 use crate::{Buffer, Table};
 
 /// Random words of the slots of a leaf have these numbers and the next ones; those before are of levels.
@@ -75,6 +76,7 @@ impl Tree {
             nodes.client(),
             grid(batch * each),
             cube_dim(),
+            self.map.feature_lanes(),
             asked.phi.arg(),
             sums.arg(),
             dense.unwrap_or(&asked.scales).arg(),
@@ -114,6 +116,8 @@ impl Tree {
             nodes.client(),
             grid(lists.batch * lists.draws),
             cube_dim(),
+            lanes(&[self.map.dim, table.width()]),
+            self.map.feature_lanes(),
             queries.arg(),
             scales.arg(),
             phi.arg(),
@@ -166,9 +170,9 @@ pub(super) fn share_of(leaf_of: &[u32], shares: &[f32], from: usize, to: usize, 
 /// One draw a unit.
 #[cube(launch)]
 #[allow(clippy::too_many_arguments)]
-fn descend(
-    phi: &[f32],
-    sums: Sequence<Box<[f32]>>,
+fn descend<N: Size>(
+    phi: &[Vector<f32, N>],
+    sums: Sequence<Box<[Vector<f32, N>]>>,
     dense: &[f32],
     masses: &[f32],
     excluded_start: &[u32],
@@ -251,12 +255,12 @@ fn descend(
 /// One draw a unit: a class of its leaf.
 #[cube(launch)]
 #[allow(clippy::too_many_arguments)]
-fn choose_classes(
-    queries: &[f32],
+fn choose_classes<N: Size, M: Size>(
+    queries: &[Vector<f32, N>],
     query_scales: &[f32],
-    phi: &[f32],
-    rows: Sequence<Box<[f32]>>,
-    features: Sequence<Box<[f32]>>,
+    phi: &[Vector<f32, M>],
+    rows: Sequence<Box<[Vector<f32, N>]>>,
+    features: Sequence<Box<[Vector<f32, M>]>>,
     bounds: &[u32],
     class_at: &[u32],
     scales: &[f32],
