@@ -13,11 +13,11 @@ device=${1:?wgpu or cuda}
 out=${OUT:-runs/gpu}
 mkdir -p "$out"
 
-classes=10000,100000,1000000,10000000 dim=256 batch=4096 draws=100 repeat=21 steps=300 topics=3953
+classes=10000,100000,1000000,10000000 dim=256 batch=4096 draws=100 shared=4096 repeat=21 steps=300 topics=3953
 profile=release folder=release
 if [[ -n "${SMALL:-}" ]]; then
     # The kernels are compiled by the driver: the profile of the tests will do.
-    classes=1000,10000 dim=64 batch=256 draws=20 repeat=5 steps=5 topics=80
+    classes=1000,10000 dim=64 batch=256 draws=20 shared=64 repeat=5 steps=5 topics=80
     profile=dev folder=debug
 fi
 
@@ -28,6 +28,12 @@ rfs=${CARGO_TARGET_DIR:-target}/$folder/rfs
 for sampler in cluster:levels=2 rff:features=128,nu=2,leaf_law=gauss unigram uniform; do
     "$rfs" bench step --device "$device" --classes "$classes" --dim "$dim" --batch "$batch" --draws "$draws" --repeat "$repeat" \
         --samplers "$sampler" --json >"$out/step-${sampler%%:*}-$device.json"
+done
+
+# Draws shared by the batch: of the leaf laws of RF-softmax only `features` has a law for it.
+for sampler in rff:features=128,nu=2,leaf_law=features cluster:levels=2 unigram; do
+    "$rfs" bench step --device "$device" --classes "$classes" --dim "$dim" --batch "$batch" --sharing batch --draws "$shared" \
+        --repeat "$repeat" --samplers "$sampler" --json >"$out/step-shared-${sampler%%:*}-$device.json"
 done
 
 if python3 -c 'import torch' 2>/dev/null; then

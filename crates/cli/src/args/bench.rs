@@ -3,6 +3,9 @@
 use std::num::NonZeroUsize;
 
 use clap::ValueEnum;
+use rf_softmax::Sharing;
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
 
 use super::DeviceChoice;
 
@@ -25,9 +28,12 @@ pub struct BenchArgs {
     /// 50,200,500,1000 for draws, 256 for step].
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub features: Option<Vec<NonZeroUsize>>,
-    /// Draws m for each query [default: 10 for draws, 100 for step].
+    /// Draws m for each query, or M for the whole batch with --sharing batch [default: 10 for draws, 100 for step].
     #[arg(long, value_name = "N")]
     pub draws: Option<NonZeroUsize>,
+    /// Whose the draws are, as in `[loss] sharing`: those of each query, or, for step alone, of all queries of a batch.
+    #[arg(long, value_name = "query|batch", value_parser = parse_sharing, default_value = "query")]
+    pub sharing: Sharing,
     /// Queries B in a batch [default: 10 for draws, 128 for step].
     #[arg(long, value_name = "N")]
     pub batch: Option<NonZeroUsize>,
@@ -76,6 +82,11 @@ impl Bench {
     }
 }
 
+/// Names are those of configurations.
+fn parse_sharing(name: &str) -> Result<Sharing, serde::de::value::Error> {
+    Sharing::deserialize(name.into_deserializer())
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -92,8 +103,28 @@ mod tests {
     }
 
     #[test]
+    fn every_query_draws_for_itself_unless_told_otherwise() {
+        for (text, wanted) in [
+            ("rfs bench step", Sharing::Query),
+            ("rfs bench step --sharing query", Sharing::Query),
+            ("rfs bench step --sharing batch", Sharing::Batch),
+        ] {
+            let Command::Bench(args) = Args::parse_from(text.split(' ')).command else { panic!("not bench") };
+            assert_eq!(args.sharing, wanted, "{text}");
+        }
+        let message = Args::try_parse_from("rfs bench step --sharing all".split(' ')).unwrap_err().to_string();
+        assert!(message.contains("--sharing") && message.contains("`query` or `batch`"), "{message}");
+    }
+
+    #[test]
     fn bad_flags_of_a_bench_exit_with_2() {
-        for text in ["rfs bench", "rfs bench all", "rfs bench draws --classes 0", "rfs bench step --dim x"] {
+        for text in [
+            "rfs bench",
+            "rfs bench all",
+            "rfs bench draws --classes 0",
+            "rfs bench step --dim x",
+            "rfs bench step --sharing all",
+        ] {
             assert_eq!(Args::try_parse_from(text.split(' ')).unwrap_err().exit_code(), 2, "{text}");
         }
     }

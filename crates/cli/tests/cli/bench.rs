@@ -92,11 +92,46 @@ fn a_step_is_timed_part_by_part_beside_a_dense_one() {
     assert_eq!(number(&dense["bytes_per_class"]), 96.0);
     assert!(number(&gauss["bytes_per_class"]) > 96.0 && number(&gauss["peak_bytes_per_class"]) > 96.0, "{gauss}");
     for row in [gauss, uniform, dense] {
+        assert_eq!(row["sharing"], "query", "{row}");
         let quotient = number(&row["milliseconds"]) / number(&row["distinct_rows"]);
         assert!((number(&row["milliseconds_per_row"]) - quotient).abs() < 1e-9);
         // Four targets and five draws of each, some of which coincide.
         assert!((4.0..=24.0).contains(&number(&row["distinct_rows"])), "{row}");
     }
+}
+
+#[test]
+fn a_batch_may_share_its_draws() {
+    let sizes = "--classes 300 --dim 8 --draws 40 --batch 6";
+    let names = "unigram,cluster:levels=2,rff:features=16,nu=2,exp";
+    let outcome = bench(&format!("step --sharing batch {sizes} --samplers {names}"));
+    assert_eq!(rows(&outcome).len(), 4, "{outcome}");
+    for row in rows(&outcome) {
+        assert_is_a_row(row, &["backward", "draw", "loss", "refresh", "rows"]);
+        assert_eq!((&row["sharing"], &row["draws"]), (&"batch".into(), &40.into()), "{row}");
+        // Six targets and forty draws of all; queries that draw for themselves would make 240, of far more classes.
+        assert!((7.0..=46.0).contains(&number(&row["distinct_rows"])), "{row}");
+    }
+    let line = format!("bench step --sharing batch {sizes} --samplers unigram --repeat 2 --memory-gib 0.2");
+    let printed = Rig::new().done(&line);
+    assert!(printed.lines().any(|line| line.starts_with("B = 6, M = 40 shared by the batch, d = 8; ")), "{printed}");
+}
+
+#[test]
+fn draws_that_no_batch_can_share_are_refused_with_the_flag() {
+    let rig = Rig::new();
+    let no_law = "this sampler has no law that a batch can share; ";
+    for (what, samplers, why) in [
+        ("step", "rff-gauss", format!("rff-gauss: {no_law}")),
+        ("step", "unigram,rff:leaf_law=exact", format!("rff:leaf_law=exact: {no_law}")),
+        ("step", "quadratic", format!("quadratic: {no_law}")),
+        ("step", "dense-adam", "dense-adam: each query has draws of its own there".into()),
+        ("draws", "unigram", "draws are shared in `rfs bench step` only".into()),
+    ] {
+        let message = rig.refused(&format!("bench {what} --sharing batch --samplers {samplers}"));
+        assert!(message.starts_with(&format!("--sharing batch: {why}")), "{message}");
+    }
+    assert_eq!(rig.run("bench step --sharing all").status.code(), Some(2));
 }
 
 #[test]

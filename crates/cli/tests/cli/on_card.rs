@@ -155,6 +155,13 @@ fn steps_of_a_head_are_timed_on_the_card() {
     assert!(
         rows.iter().all(|row| row["milliseconds"].as_f64() > Some(0.0) && row["distinct_rows"].as_f64() > Some(6.0))
     );
+    let shared = "--classes 300 --dim 8 --batch 6 --draws 40 --repeat 3 --sharing batch --samplers uniform";
+    let json = rig.done(&format!("bench step --device wgpu {shared} --json"));
+    let outcome: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let row = &outcome["rows"][0];
+    assert_eq!(row["sharing"], "batch", "{row}");
+    // Six targets and forty draws for all of them.
+    assert!(row["distinct_rows"].as_f64().is_some_and(|rows| 20.0 < rows && rows <= 46.0), "{row}");
     let message = rig.refused("bench step --device wgpu --classes 300 --samplers dense-adam");
     assert!(message.contains("is timed with --device cpu alone"), "{message}");
 }

@@ -12,10 +12,12 @@
 //! | features, `exp` | table and logits: `4 (nd + Bn)` | `2 B n d` |
 //! | walk, trees | `b F` a node mass; a class mass `2 F` (leaf law `features`) or `4 d + 8` | `2 F` a node mass; `2 F` or `2d + 30` a class mass |
 //! | walk, clusters | centroid and variances of a node mass `8 d`; a class mass `4 d + 8` | `4d + 30` a node mass; `2d + 30` a class mass |
+//! | law of a batch, clusters | of `L` children of the root, the share of each query: written, normalised, added up, read twice, `24 B L`; centroids, variances and means `16 d L` | `B L (8d + 30)` |
 //! | walk, `exp` | logits read, masses written and read: `12 B n` | `32 B n` |
 //! | walk, exact in blocks | the table once, blocks stay in the caches: `4 n (d + 1)` | `B n (2d + 32)` |
 //! | loss, value | rows read and written: `8 d` a row | `2d + 30` a pair |
 //! | loss, with gradient | and gradients written: `12 d` a row | `6d + 30` a pair |
+//! | loss, shared draws | and logits: written, turned into gradients, read twice: `20` a pair | `6d + 30` a pair |
 //! | backward | gradients read, scaled, through the norm: `16 d` a row | `6 d` a row |
 //! | rows | copy of the old row, row, two moments, gradient: `36 d` a row | `12 d` a row |
 //! | refresh | two rows, and `5 b F` a node: four sums read, one written | the features of two rows a row, `3 F` a node |
@@ -26,6 +28,7 @@
 use std::collections::BTreeMap;
 
 use rf_sampling::{LeafLaw, SamplerConfig};
+use rf_softmax::Sharing;
 
 use super::entrant::Entrant;
 use super::grid::Case;
@@ -59,8 +62,10 @@ pub fn of_draws(case: &Case, counts: &Counts) -> Costs {
 pub fn of_step(case: &Case, counts: &Counts) -> Costs {
     let [_, _, d] = letters(case);
     let Counts { distinct_rows: rows, pairs, nodes_refreshed: nodes, .. } = *counts;
+    // Edges of queries that draw for themselves are few; a matrix of shared ones is not.
+    let logits = if case.sharing == Sharing::Batch { 20.0 * pairs } else { 0.0 };
     let mut costs = Costs::from([
-        ("loss", Cost { bytes: 12.0 * d * rows, flops: (6.0 * d + TRANSCENDENTAL) * pairs }),
+        ("loss", Cost { bytes: 12.0 * d * rows + logits, flops: (6.0 * d + TRANSCENDENTAL) * pairs }),
         ("backward", Cost { bytes: 16.0 * d * rows, flops: 6.0 * d * rows }),
         ("rows", Cost { bytes: 36.0 * d * rows, flops: 12.0 * d * rows }),
     ]);
@@ -99,7 +104,8 @@ fn drawing(case: &Case, counts: &Counts) -> Costs {
                 bytes: nodes.bytes * counts.node_masses + classes.bytes * counts.class_masses,
                 flops: nodes.flops * counts.node_masses + classes.flops * counts.class_masses,
             };
-            Costs::from([("walk", walk)])
+            let law = cluster_law(case).map(|law| ("law", law));
+            [("walk", walk)].into_iter().chain(law).collect()
         }
         Entrant::Sampler(SamplerConfig::Midx(config)) => {
             let k = config.codewords as f64;
@@ -120,6 +126,14 @@ fn drawing(case: &Case, counts: &Counts) -> Costs {
         Entrant::Sampler(SamplerConfig::Uniform {} | SamplerConfig::LogUniform {} | SamplerConfig::Unigram(_))
         | Entrant::DenseAdam => Costs::new(),
     }
+}
+
+/// The law of a batch, where that shares its draws: the masses of the root's children for every query, and the means of
+/// the queries and of their squares that come to each.
+fn cluster_law(case: &Case) -> Option<Cost> {
+    let ([_, b, d], children) = (letters(case), case.root_children()? as f64);
+    let law = Cost { bytes: children * (24.0 * b + 16.0 * d), flops: b * children * (8.0 * d + TRANSCENDENTAL) };
+    (case.sharing == Sharing::Batch).then_some(law)
 }
 
 fn of_tree(case: &Case, counts: &Counts) -> Costs {
@@ -179,6 +193,22 @@ mod tests {
         let quadratic = of_draws(&case("draws", "quadratic"), &COUNTS);
         assert_eq!(quadratic["walk"], Cost { bytes: 20.0 * 256.0 + 50.0 * 48.0, flops: 20.0 * 128.0 + 50.0 * 50.0 });
         assert_eq!(of_draws(&case("draws", "uniform"), &COUNTS).keys().collect::<Vec<_>>(), [&"loss"]);
+    }
+
+    #[test]
+    fn shared_draws_of_clusters_have_a_law_made_for_the_batch_and_a_matrix_of_logits() {
+        let leaves = "leaf_size=50";
+        let own = of_step(&case("step", &format!("cluster:levels=2,{leaves}")), &COUNTS);
+        let walk = Cost { bytes: 80.0 * 20.0 + 48.0 * 50.0, flops: 70.0 * 20.0 + 50.0 * 50.0 };
+        assert_eq!((own["draw"], own["loss"].bytes), (walk, 120.0 * 7.0));
+        // 20 leaves under the root, or 4 groups of 5.
+        for (levels, children) in [(2, 20.0), (3, 4.0)] {
+            let name = format!("cluster:levels={levels},{leaves}");
+            let shared = of_step(&case("step --sharing batch", &name), &COUNTS);
+            let bytes = walk.bytes + children * (24.0 * 2.0 + 16.0 * 10.0);
+            assert_eq!(shared["draw"], Cost { bytes, flops: walk.flops + 2.0 * children * 110.0 });
+            assert_eq!(shared["loss"], Cost { bytes: 120.0 * 7.0 + 20.0 * 8.0, flops: own["loss"].flops });
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Who takes part: samplers by their names in configurations, and rivals that exist for the comparison alone.
 
 use rf_sampling::{RffConfig, SamplerConfig};
+use rf_softmax::{LossConfig, Sharing};
 use toml::{Table, Value};
 
 use crate::args::Bench;
@@ -53,6 +54,13 @@ impl Entrant {
             *config = serde_json::from_value(settings)?;
         }
         Ok(())
+    }
+
+    /// Refuses draws shared by a batch from who cannot make them, with the reason.
+    pub fn check_shared(&self) -> Result<(), String> {
+        let Self::Sampler(sampler) = self else { return Err("each query has draws of its own there".into()) };
+        let loss = LossConfig { sharing: Sharing::Batch, sampler: sampler.clone(), ..LossConfig::default() };
+        loss.check_sharing().map_err(|error| error.to_string())
     }
 
     /// Settings of RF-softmax, if it is that.
@@ -137,6 +145,16 @@ mod tests {
             let mut entrant = parse(name).unwrap();
             entrant.set("leaf_size", 16.into()).unwrap();
             assert_eq!(entrant.rff().and_then(|config| config.leaf_size), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn samplers_with_a_law_of_the_batch_share_draws() {
+        for name in ["uniform", "log-uniform", "unigram", "exp", "cluster:levels=2", "rff", "midx"] {
+            assert_eq!(parse(name).unwrap().check_shared(), Ok(()), "{name}");
+        }
+        for name in ["rff-gauss", "rff:leaf_law=exact", "quadratic", "exp-blocks"] {
+            assert!(parse(name).unwrap().check_shared().is_err(), "{name}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use burn::tensor::Device;
 use rf_sampling::{LeafLaw, QuadraticMap, RffConfig, SamplerConfig};
-use rf_softmax::{RowOptimizer, SampledSoftmaxLoss, SampledSoftmaxLossConfig};
+use rf_softmax::{RowOptimizer, SampledSoftmaxLoss, SampledSoftmaxLossConfig, Sharing};
 
 use super::entrant::Entrant;
 use super::measure::Pace;
@@ -49,6 +49,19 @@ const STEP: Defaults = Defaults {
     samplers: "rff-gauss,dense-adam",
 };
 
+/// The same with draws shared by the batch, by samplers that have a law for it.
+const SHARED_STEP: Defaults = Defaults { samplers: "cluster,rff,unigram", ..STEP };
+
+impl Defaults {
+    fn of(args: &BenchArgs) -> Self {
+        match (args.what, args.sharing) {
+            (Bench::Draws, _) => DRAWS,
+            (Bench::Step, Sharing::Query) => STEP,
+            (Bench::Step, Sharing::Batch) => SHARED_STEP,
+        }
+    }
+}
+
 /// The cases of a bench, by the number of classes.
 #[derive(Debug)]
 pub struct Grid {
@@ -71,8 +84,10 @@ pub struct Case {
     pub dim: usize,
     /// Frequencies D, for samplers with random features.
     pub features: Option<usize>,
-    /// Draws m for each query.
+    /// Draws: m for each query, or M for the batch.
     pub draws: usize,
+    /// Whose the draws are.
+    pub sharing: Sharing,
     /// Queries B.
     pub batch: usize,
     /// Seed of rows, queries and draws.
@@ -84,10 +99,7 @@ pub struct Case {
 impl Grid {
     /// Resolves and checks what was typed.
     pub fn new(args: &BenchArgs) -> anyhow::Result<Self> {
-        let defaults = match args.what {
-            Bench::Draws => DRAWS,
-            Bench::Step => STEP,
-        };
+        let defaults = Defaults::of(args);
         let classes = sizes(&args.classes, defaults.classes);
         let draws = args.draws.map_or(defaults.draws, NonZeroUsize::get);
         if let Some(n) = classes.iter().find(|n| **n < draws.max(2)) {
@@ -100,8 +112,9 @@ impl Grid {
         let pace = Pace::new(args.what, args.repeat);
         let (dim, batch) = (args.dim.get(), args.batch.map_or(defaults.batch, NonZeroUsize::get));
         let case = |(name, entrant): &(String, Entrant), classes| {
-            let (bench, name, entrant, seed) = (args.what, name.clone(), entrant.clone(), args.seed);
-            Case { bench, name, entrant, classes, dim, features: None, draws, batch, seed, pace }
+            let (bench, name, entrant) = (args.what, name.clone(), entrant.clone());
+            let (sharing, seed) = (args.sharing, args.seed);
+            Case { bench, name, entrant, classes, dim, features: None, draws, sharing, batch, seed, pace }
         };
         let asked = |case: &Case| {
             args.samplers.is_some() || case.entrant != Entrant::DenseAdam || case.classes <= LARGEST_DENSE
@@ -138,7 +151,23 @@ fn entrants(args: &BenchArgs, default: &str) -> anyhow::Result<Vec<(String, Entr
         Ok(entrant) => Ok((name, entrant)),
         Err(message) => Err(bad_input(format!("--samplers {name}: {message}"))),
     };
-    names(args.samplers.as_deref().unwrap_or(default)).into_iter().map(entrant).collect()
+    let names = names(args.samplers.as_deref().unwrap_or(default)).into_iter();
+    let entrants: Vec<(String, Entrant)> = names.map(entrant).collect::<anyhow::Result<_>>()?;
+    if args.sharing == Sharing::Batch {
+        check_shared(args.what, &entrants)?;
+    }
+    Ok(entrants)
+}
+
+/// Refuses draws shared by the batch where there are none.
+fn check_shared(what: Bench, entrants: &[(String, Entrant)]) -> anyhow::Result<()> {
+    if what != Bench::Step {
+        return Err(bad_input("--sharing batch: draws are shared in `rfs bench step` only"));
+    }
+    for (name, entrant) in entrants {
+        entrant.check_shared().map_err(|why| bad_input(format!("--sharing batch: {name}: {why}")))?;
+    }
+    Ok(())
 }
 
 impl Case {
@@ -170,6 +199,15 @@ impl Case {
         }
     }
 
+    /// Children of the root, for clusters: the leaves, or with three levels the groups of about as many leaves each.
+    pub fn root_children(&self) -> Option<usize> {
+        let Entrant::Sampler(SamplerConfig::Cluster(config)) = &self.entrant else { return None };
+        let config = config.resolved(self.classes, true);
+        let leaves = self.classes.div_ceil(config.leaf_size.unwrap_or(1).max(1));
+        let group = if config.levels == Some(3) { (leaves as f64).sqrt().ceil() as usize } else { 1 };
+        Some(leaves.div_ceil(group))
+    }
+
     /// Bytes of a number in the sums of the tree.
     pub fn number_bytes(&self) -> usize {
         match self.entrant.rff() {
@@ -181,7 +219,8 @@ impl Case {
     /// A head with random rows; its sampler is the entrant's, or uniform for rivals with a sampler of their own.
     pub fn head(&self, optimizer: RowOptimizer, device: &Device) -> anyhow::Result<SampledSoftmaxLoss> {
         let config = SampledSoftmaxLossConfig::new(self.classes, self.dim);
-        let config = config.with_draws(self.draws).with_optimizer(optimizer).with_seed(self.seed);
+        let config = config.with_draws(self.draws).with_sharing(self.sharing);
+        let config = config.with_optimizer(optimizer).with_seed(self.seed);
         let config = match &self.entrant {
             Entrant::Sampler(sampler) => config.with_sampler(sampler.clone()),
             _ => config.with_sampler(SamplerConfig::Uniform {}),

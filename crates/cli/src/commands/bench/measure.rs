@@ -110,6 +110,11 @@ impl Stopwatch {
         self.last = now;
     }
 
+    /// Leaves what was done since the last part out of all parts.
+    pub fn skip(&mut self) {
+        self.last = Instant::now();
+    }
+
     /// The parts so far.
     pub fn parts(self) -> Vec<(&'static str, f64)> {
         self.parts
@@ -202,6 +207,19 @@ mod tests {
     fn slow_repetitions_are_cut_short_but_not_below_five() {
         let pace = Pace { warm_up: 0, repeats: 100, limit: Some(Duration::ZERO) };
         assert_eq!(pace.run(|_| Ok(lap(1.0, 1.0))).unwrap().len(), AT_LEAST);
+    }
+
+    #[test]
+    fn what_is_skipped_belongs_to_no_part() {
+        let long = Duration::from_secs(60);
+        for (skips, wanted) in [(true, 0.0..3e4), (false, 6e4..f64::INFINITY)] {
+            let mut watch = Stopwatch { last: Instant::now() - long, parts: Vec::new() };
+            if skips {
+                watch.skip();
+            }
+            watch.lap("part");
+            assert!(wanted.contains(&watch.parts()[0].1), "{skips}");
+        }
     }
 
     #[test]

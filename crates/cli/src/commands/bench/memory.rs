@@ -3,6 +3,7 @@
 use std::fs;
 
 use rf_sampling::{LeafLaw, RffConfig, SamplerConfig};
+use rf_softmax::Sharing;
 
 use super::entrant::Entrant;
 use super::grid::Case;
@@ -57,7 +58,6 @@ pub fn needed_bytes(case: &Case) -> u64 {
     let (n, d) = (case.classes as u64, case.dim as u64);
     let table = 4 * n * d;
     let state = if case.bench == Bench::Step { 2 * table } else { 0 };
-    let batch = 64 * (case.batch * (case.draws + 1) * case.dim) as u64;
     let rest = match &case.entrant {
         // Two gradients and two temporaries of the optimizer beside table and moments.
         Entrant::DenseAdam => 4 * table,
@@ -84,8 +84,18 @@ pub fn needed_bytes(case: &Case) -> u64 {
             48 * n
         }
     };
-    let total = table + state + batch + rest + 8 * n;
+    let total = table + state + batch_bytes(case) + rest + 8 * n;
     BASE + total + total / 20
+}
+
+/// What grows with the batch: the rows of targets and draws with all that is made of them.
+fn batch_bytes(case: &Case) -> u64 {
+    let [b, m, d] = [case.batch, case.draws, case.dim].map(|size| size as u64);
+    match case.sharing {
+        Sharing::Query => 64 * b * (m + 1) * d,
+        // The logits of all draws for all queries and their gradients, and what each query gives to the root's children.
+        Sharing::Batch => 64 * (b + m) * d + 8 * b * m + 4 * b * case.root_children().unwrap_or(0) as u64,
+    }
 }
 
 /// Sums of the leaves and of a third as many nodes above them, and a few numbers a class.
@@ -131,6 +141,18 @@ mod tests {
         assert!((0.3e9..0.4e9).contains(&(quadratic as f64)), "{quadratic}");
         let [dense] = needed("rfs bench step --classes 1000000 --samplers dense-adam")[..] else { panic!() };
         assert!((1.7e9..2.1e9).contains(&(dense as f64)), "{dense}");
+    }
+
+    #[test]
+    fn shared_draws_are_counted_once() {
+        let sizes = "--classes 1000000 --dim 256 --batch 4096 --draws 4096 --samplers unigram,cluster:levels=2";
+        let [unigram, cluster] = needed(&format!("rfs bench step --sharing batch {sizes}"))[..] else { panic!() };
+        // Rows and moments 3.1 GB; 8,192 rows of targets and draws, and logits of 4,096 draws for 4,096 queries.
+        assert!((3.4e9..3.8e9).contains(&(unigram as f64)), "{unigram}");
+        // 8,000 leaves for each query.
+        assert!((1.3e8..2.0e8).contains(&((cluster - unigram) as f64)), "{cluster}");
+        let [own, _] = needed(&format!("rfs bench step {sizes}"))[..] else { panic!() };
+        assert!(own as f64 > 2.7e11, "{own}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use rf_softmax::Sharing;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -19,7 +20,9 @@ pub struct Row {
     pub dim: usize,
     /// Frequencies D; none for samplers without random features.
     pub features: Option<usize>,
+    /// For each query, or for the batch where that shares them.
     pub draws: usize,
+    pub sharing: Sharing,
     pub batch: usize,
     /// Median; for `draws` of the parts `features` and `walk`, for `step` of all parts.
     pub milliseconds: f64,
@@ -74,6 +77,7 @@ impl Row {
             dim: case.dim,
             features: case.features,
             draws: case.draws,
+            sharing: case.sharing,
             batch: case.batch,
             milliseconds: times.median,
             milliseconds_min: times.min,

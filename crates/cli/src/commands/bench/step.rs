@@ -55,6 +55,7 @@ fn once(case: &Case, head: &mut SampledSoftmaxLoss, number: u64) -> anyhow::Resu
     let candidates = head.draw(&queries, &targets)?;
     watch.lap("draw");
     let pairs = (0..case.batch).map(|query| 1 + candidates.of(query).count()).sum();
+    watch.skip();
     let output = head.forward_with(h, &targets, candidates)?;
     watch.lap("loss");
     let mut grads = output.loss.backward();
@@ -90,6 +91,7 @@ fn once_on_card(case: &Case, head: &mut SampledSoftmaxLoss, number: u64) -> anyh
     device.sync()?;
     watch.lap("refresh");
 
+    // Queries that share their draws are compared with all of them too.
     let pairs = case.batch * (1 + case.draws);
     Ok(Lap { parts: watch.parts(), counts: Counts::new(output.distinct, pairs, Work::default()) })
 }

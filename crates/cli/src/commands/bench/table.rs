@@ -1,5 +1,7 @@
 //! The outcome as a table for people.
 
+use rf_softmax::Sharing;
+
 use super::Outcome;
 use super::row::Row;
 use crate::args::Bench;
@@ -28,8 +30,12 @@ pub fn text(outcome: &Outcome, what: Bench) -> String {
 
 fn setting(outcome: &Outcome) -> String {
     outcome.rows.first().map_or(String::new(), |row| {
-        let Row { batch, draws, dim, warm_up, .. } = row;
-        format!("B = {batch}, m = {draws}, d = {dim}; medians after {warm_up} repetitions of warm-up")
+        let Row { batch, dim, warm_up, .. } = row;
+        let draws = match row.sharing {
+            Sharing::Query => format!("m = {}", row.draws),
+            Sharing::Batch => format!("M = {} shared by the batch", row.draws),
+        };
+        format!("B = {batch}, {draws}, d = {dim}; medians after {warm_up} repetitions of warm-up")
     })
 }
 
