@@ -31,8 +31,8 @@ impl<T> fmt::Debug for Buffer<T> {
 impl<T: CubeElement> Buffer<T> {
     /// Room for `len` numbers, of no particular value.
     pub fn empty(client: &Client, len: usize) -> Self {
-        // A binding must not be empty.
-        let handle = client.empty(len.max(1) * size_of::<T>());
+        // A binding must not be smaller than what a kernel reads at once.
+        let handle = client.empty(if len == 0 { 16 } else { len * size_of::<T>() });
         Self::of(client, handle, len)
     }
 
@@ -61,13 +61,6 @@ impl<T: CubeElement> Buffer<T> {
     pub fn download(&self) -> Vec<T> {
         let bytes = self.client.read_one_unchecked(self.handle.clone());
         T::from_bytes(&bytes)[..self.len].to_vec()
-    }
-
-    /// Waits for the device once and copies these numbers and others to the host.
-    pub fn download_with<U: CubeElement>(&self, other: &Buffer<U>) -> (Vec<T>, Vec<U>) {
-        let handles = vec![self.handle.clone(), other.handle.clone()];
-        let bytes = self.client.read(handles).expect("a buffer can be read");
-        (T::from_bytes(&bytes[0])[..self.len].to_vec(), U::from_bytes(&bytes[1])[..other.len].to_vec())
     }
 
     /// Where the numbers lie.

@@ -39,34 +39,32 @@ pub struct Batch<'a> {
 /// The distinct rows that a batch touches, and their gradients.
 #[derive(Clone, Debug)]
 pub struct Touched {
-    /// How many rows.
-    pub count: usize,
-    /// Sum of the losses that the gradients are of, in nats; 0 where that is not known.
-    pub loss: f64,
+    /// Rows that there is room for; what lies behind those that there are has no particular value, but that classes and squares are zero.
+    most: usize,
+    /// How many there are.
+    count: Buffer<u32>,
     /// Where they lie in the order of slots, ascending; in the order of classes where there are no slots.
     pub(crate) slots: Buffer<u32>,
     /// Their classes.
     pub(crate) classes: Buffer<u32>,
-    /// Gradients, `[count, width]`; after a [step](Touched::step) the rows before it.
+    /// Gradients, `[most, width]`; after a [step](Touched::step) the rows before it.
     pub(crate) gradients: Buffer<f32>,
     /// Sum of the squares of each gradient.
     pub(crate) squares: Buffer<f32>,
 }
 
 impl Touched {
-    /// Brings the edges of each class together and adds their gradients in the order of the queries; waits for the device, once, to know
-    /// how many classes there are, and their loss.
+    /// Brings the edges of each class together and adds their gradients in the order of the queries.
     ///
     /// With `G = sum_b w_b h_b` the gradient of a normalised row `c` is `(G - (sum_b w_b o_b) c/|c|) / |c|`.
     pub fn of(batch: Batch<'_>, places: Option<&Places>) -> Self {
         let Batch { queries, dim, table, normalized, edges, loss } = batch;
         let (client, width) = (queries.client(), table.width());
-        let (grouped, sum) = Grouped::of(&edges.ids, table.rows(), places, &loss.nll);
-        let Grouped { count, classes, segments, numbers } = grouped;
-        let gradients = Buffer::empty(client, count * width);
+        let Grouped { most, classes, segments, numbers } = Grouped::of(&edges.ids, table.rows(), places);
+        let gradients = Buffer::empty(client, most * width);
         add_edges::launch(
             client,
-            grid(count * width),
+            grid(most * width),
             cube_dim(),
             queries.arg(),
             table.arg(),
@@ -78,13 +76,14 @@ impl Touched {
             loss.plain.arg(),
             loss.inverse.arg(),
             gradients.arg(),
-            count,
+            segments.count.arg(),
+            most,
             table.shard_rows(),
             dim,
             width > dim,
             normalized,
         );
-        Self { loss: sum, ..Self::with(segments.keys, classes, gradients, count) }
+        Self::with(segments.keys, classes, gradients, segments.count, most)
     }
 
     /// Rows whose gradients are there already, `[ids.len(), width]`; a [step](Touched::step) writes over them.
@@ -96,40 +95,55 @@ impl Touched {
     /// If there are no gradients for all rows.
     pub fn rows(ids: &Buffer<u32>, gradients: Buffer<f32>) -> Self {
         assert!(gradients.len().is_multiple_of(ids.len().max(1)), "{} numbers for {} rows", gradients.len(), ids.len());
-        Self::with(ids.clone(), ids.clone(), gradients, ids.len())
+        let count = Buffer::upload(ids.client(), &[ids.len() as u32]);
+        Self::with(ids.clone(), ids.clone(), gradients, count, ids.len())
     }
 
     /// Rows whose gradients are known.
-    pub(crate) fn with(slots: Buffer<u32>, classes: Buffer<u32>, gradients: Buffer<f32>, count: usize) -> Self {
-        let (client, width) = (gradients.client().clone(), gradients.len() / count.max(1));
-        let squares = Buffer::empty(&client, count);
+    pub(crate) fn with(
+        slots: Buffer<u32>,
+        classes: Buffer<u32>,
+        gradients: Buffer<f32>,
+        count: Buffer<u32>,
+        most: usize,
+    ) -> Self {
+        let (client, width) = (gradients.client().clone(), gradients.len() / most.max(1));
+        let squares = Buffer::empty(&client, most);
         let lanes = lanes(&[width]);
-        let args = (gradients.arg(), squares.arg());
-        square_rows::launch(&client, grid(count), cube_dim(), lanes, args.0, args.1, count, width / lanes);
-        Self { count, loss: 0.0, slots, classes, gradients, squares }
+        let args = (gradients.arg(), squares.arg(), count.arg());
+        square_rows::launch(&client, grid(most), cube_dim(), lanes, args.0, args.1, args.2, most, width / lanes);
+        Self { most, count, slots, classes, gradients, squares }
+    }
+
+    /// How many rows, `[1]`, where it is.
+    pub fn count(&self) -> &Buffer<u32> {
+        &self.count
+    }
+
+    /// The most rows that there can be.
+    pub fn most(&self) -> usize {
+        self.most
     }
 
     /// Classes and gradients on the host, for tests and those who look inside: `[count]` and `[count, width]`.
     pub fn download(&self) -> (Vec<u32>, Vec<f32>) {
-        (self.classes.download()[..self.count].to_vec(), self.gradients.download())
+        let count = self.count.download()[0] as usize;
+        let width = self.gradients.len() / self.most.max(1);
+        (self.classes.download()[..count].to_vec(), self.gradients.download()[..count * width].to_vec())
     }
 
-    /// Sum of the squares of all gradients; waits for the device.
-    pub fn squared_norm(&self) -> f64 {
-        f64::from(self.squared_norm_there().download()[0])
-    }
-
-    /// The same where it is, one number.
-    pub fn squared_norm_there(&self) -> Buffer<f32> {
+    /// Sum of the squares of all gradients, `[1]`.
+    pub fn squared_norm(&self) -> Buffer<f32> {
         total(&self.squares)
     }
 
-    /// Steps the rows of a table and their optimizer state, each once. The gradients are spent: in their place lie the rows as they were.
+    /// Steps the rows of a table and their optimizer state, each once, with their gradients multiplied by `factor`, `[1]`. The gradients are
+    /// spent: in their place lie the rows as they were.
     ///
     /// # Panics
     /// If the state is not that of the rule.
-    pub fn step(&mut self, table: &Table, state: &[Table], step: Step) {
-        let Step { rule, rate, factor, second } = step;
+    pub fn step(&mut self, table: &Table, state: &[Table], step: Step, factor: &Buffer<f32>) {
+        let Step { rule, rate, second } = step;
         assert_eq!(state.len(), rule.states(), "state tables of {rule:?}");
         let client = table.client();
         // A kernel has all its arguments, whatever the rule needs of them.
@@ -140,32 +154,33 @@ impl Touched {
             if rule == Rule::RowWiseAdagrad {
                 add_squares::launch(
                     client,
-                    grid(self.count),
+                    grid(self.most),
                     cube_dim(),
                     self.squares.arg(),
                     self.classes.arg(),
+                    factor.arg(),
+                    self.count.arg(),
                     state_of(0),
-                    self.count,
                     first,
                     table.shard_rows(),
-                    factor * factor / table.width() as f32,
+                    table.width(),
                 );
             }
             step_rows::launch(
                 client,
-                grid(self.count * table.width()),
+                grid(self.most * table.width()),
                 cube_dim(),
                 self.classes.arg(),
+                factor.arg(),
+                self.count.arg(),
                 self.gradients.arg(),
                 rows.arg(),
                 state_of(0),
                 state_of(1),
-                self.count,
                 first,
                 table.shard_rows(),
                 table.width(),
                 rate,
-                factor,
                 second,
                 rule as u32,
             );
@@ -175,9 +190,9 @@ impl Touched {
 
 /// A list of classes by class.
 pub(crate) struct Grouped {
-    /// Distinct classes.
-    pub count: usize,
-    /// These classes.
+    /// The most distinct classes that there can be.
+    pub most: usize,
+    /// These classes; behind them zeros.
     pub classes: Buffer<u32>,
     /// Their keys, slots or classes, and where each begins in `numbers`.
     pub segments: Segments,
@@ -186,10 +201,8 @@ pub(crate) struct Grouped {
 }
 
 impl Grouped {
-    /// Brings equal classes of a list together, in the order of slots or, where there are none, of classes; waits for the device.
-    ///
-    /// Returns the sum of the losses of some queries beside, since it waits anyway.
-    pub fn of(classes: &Buffer<u32>, bound: usize, places: Option<&Places>, nll: &Buffer<f32>) -> (Self, f64) {
+    /// Brings equal classes of a list together, in the order of slots or, where there are none, of classes.
+    pub fn of(classes: &Buffer<u32>, bound: usize, places: Option<&Places>) -> Self {
         let (client, len) = (classes.client(), classes.len());
         let keys = match places {
             Some(places) => look_up(&places.slot_of, classes, len),
@@ -197,13 +210,12 @@ impl Grouped {
         };
         let (keys, numbers) = sort(keys, count_up(client, 0, len), bound);
         let segments = Segments::of(&keys, &Buffer::upload(client, &[len as u32]));
-        let (count, loss) = segments.count.download_with(&total(nll));
-        let count = count[0] as usize;
-        let classes = match places {
-            Some(places) => look_up(&places.class_at, &segments.keys, count),
-            None => segments.keys.clone(),
-        };
-        (Self { count, classes, segments, numbers }, f64::from(loss[0]))
+        let most = len.min(bound);
+        let classes = Buffer::empty(client, most);
+        let table = places.map_or(&segments.keys, |places| &places.class_at);
+        let args = (table.arg(), segments.keys.arg(), segments.count.arg(), classes.arg());
+        name_classes::launch(client, grid(most), cube_dim(), args.0, args.1, args.2, args.3, most, places.is_some());
+        Self { most, classes, segments, numbers }
     }
 }
 
@@ -235,8 +247,6 @@ pub struct Step {
     pub rule: Rule,
     /// Learning rate; of lazy Adam divided by the bias correction of the first moment.
     pub rate: f32,
-    /// What every gradient is multiplied by.
-    pub factor: f32,
     /// One over the square root of the bias correction of lazy Adam's second moment; no part of other rules.
     pub second: f32,
 }
@@ -282,6 +292,28 @@ fn look_up_words(table: &[u32], at: &[u32], to: &mut [u32], len: usize) {
     }
 }
 
+/// The class of each key of a list, and zeros behind them.
+#[cube(launch)]
+fn name_classes(
+    class_at: &[u32],
+    keys: &[u32],
+    count: &[u32],
+    classes: &mut [u32],
+    most: usize,
+    #[comptime] slots: bool,
+) {
+    if ABSOLUTE_POS < most {
+        let mut class = 0u32;
+        if ABSOLUTE_POS < count[0] as usize {
+            class = keys[ABSOLUTE_POS];
+            if comptime!(slots) {
+                class = class_at[class as usize];
+            }
+        }
+        classes[ABSOLUTE_POS] = class;
+    }
+}
+
 /// One number of one row's gradient a unit.
 #[cube(launch)]
 #[allow(clippy::too_many_arguments)]
@@ -296,15 +328,16 @@ fn add_edges(
     plain: &[f32],
     inverse: &[f32],
     gradients: &mut [f32],
-    count: usize,
+    count: &[u32],
+    most: usize,
     shard_rows: usize,
     #[comptime] dim: usize,
     #[comptime] bias: bool,
     #[comptime] normalized: bool,
 ) {
     let width = comptime!(dim + bias as usize);
-    if ABSOLUTE_POS < count * width {
-        let row = ABSOLUTE_POS / width;
+    let row = ABSOLUTE_POS / width;
+    if row < most && row < count[0] as usize {
         let column = ABSOLUTE_POS % width;
         let mut sum = 0.0f32;
         let mut radial = 0.0f32;
@@ -331,12 +364,14 @@ fn add_edges(
 }
 
 #[cube(launch)]
-fn square_rows<N: Size>(rows: &[Vector<f32, N>], squares: &mut [f32], count: usize, width: usize) {
-    if ABSOLUTE_POS < count {
+fn square_rows<N: Size>(rows: &[Vector<f32, N>], squares: &mut [f32], count: &[u32], most: usize, width: usize) {
+    if ABSOLUTE_POS < most {
         let mut sum = Vector::<f32, N>::new(0.0f32);
-        for column in 0..width {
-            let x = rows[ABSOLUTE_POS * width + column];
-            sum += x * x;
+        if ABSOLUTE_POS < count[0] as usize {
+            for column in 0..width {
+                let x = rows[ABSOLUTE_POS * width + column];
+                sum += x * x;
+            }
         }
         squares[ABSOLUTE_POS] = sum.vector_sum();
     }
@@ -348,16 +383,18 @@ fn square_rows<N: Size>(rows: &[Vector<f32, N>], squares: &mut [f32], count: usi
 fn add_squares(
     squares: &[f32],
     classes: &[u32],
+    factor: &[f32],
+    count: &[u32],
     sums: &mut [f32],
-    count: usize,
     first: usize,
     shard_rows: usize,
-    factor: f32,
+    width: usize,
 ) {
-    if ABSOLUTE_POS < count {
+    if ABSOLUTE_POS < count[0] as usize {
         let class = classes[ABSOLUTE_POS] as usize;
         if class >= first && class < first + shard_rows {
-            sums[class - first] += factor * squares[ABSOLUTE_POS];
+            let share = factor[0] * factor[0] / f32::cast_from(width as u32);
+            sums[class - first] += share * squares[ABSOLUTE_POS];
         }
     }
 }
@@ -367,24 +404,25 @@ fn add_squares(
 #[allow(clippy::too_many_arguments)]
 fn step_rows(
     classes: &[u32],
+    factor: &[f32],
+    count: &[u32],
     gradients: &mut [f32],
     rows: &mut [f32],
     first_state: &mut [f32],
     second_state: &mut [f32],
-    count: usize,
     first: usize,
     shard_rows: usize,
     width: usize,
     rate: f32,
-    factor: f32,
     second: f32,
     #[comptime] rule: u32,
 ) {
-    if ABSOLUTE_POS < count * width {
-        let class = classes[ABSOLUTE_POS / width] as usize;
+    let row = ABSOLUTE_POS / width;
+    if row < count[0] as usize {
+        let class = classes[row] as usize;
         if class >= first && class < first + shard_rows {
             let at = (class - first) * width + ABSOLUTE_POS % width;
-            let g = factor * gradients[ABSOLUTE_POS];
+            let g = factor[0] * gradients[ABSOLUTE_POS];
             let x = rows[at];
             gradients[ABSOLUTE_POS] = x;
             if comptime!(rule == 0) {
@@ -452,10 +490,10 @@ mod tests {
                 (0..rule.states()).map(|_| numbers(9 * width, 7).iter().map(|x| x.abs()).collect()).collect();
             let table = Table::in_shards(&client, &rows, WIDTH, 4);
             let tables: Vec<Table> = state.iter().map(|state| Table::in_shards(&client, state, width, 4)).collect();
-            let step = Step { rule, rate: 0.1, factor: 0.5, second: 1.3 };
+            let step = Step { rule, rate: 0.1, second: 1.3 };
             let mut on_device = touched(&client, &classes, &gradients);
             let before: Vec<f32> = classes.iter().flat_map(|&c| rows[c as usize * WIDTH..][..WIDTH].to_vec()).collect();
-            on_device.step(&table, &tables, step);
+            on_device.step(&table, &tables, step, &Buffer::upload(&client, &[0.5]));
             assert_eq!(on_device.download().1, before);
 
             for (&class, g) in classes.iter().zip(gradients.chunks(WIDTH)) {

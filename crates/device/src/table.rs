@@ -79,12 +79,12 @@ impl Table {
         rows
     }
 
-    /// Puts the rows of a part of a list, `[part.len(), width]`, in their places.
-    pub(crate) fn scatter(&self, ids: &Buffer<u32>, part: Range<usize>, rows: &Buffer<f32>) {
+    /// Puts the rows of a part of the first `count[0]` of a list, `[part.len(), width]`, in their places.
+    pub(crate) fn scatter(&self, ids: &Buffer<u32>, count: &Buffer<u32>, part: Range<usize>, rows: &Buffer<f32>) {
         let lanes = lanes(&[self.width]);
         let (width, len) = (self.width / lanes, part.len() * self.width / lanes);
         for (number, shard) in self.shards.iter().enumerate() {
-            let args = (rows.arg(), ids.arg(), shard.arg());
+            let args = (rows.arg(), ids.arg(), count.arg(), shard.arg());
             let first = number * self.shard_rows;
             scatter_rows::launch(
                 self.client(),
@@ -94,6 +94,7 @@ impl Table {
                 args.0,
                 args.1,
                 args.2,
+                args.3,
                 len,
                 part.start,
                 first,
@@ -162,6 +163,7 @@ fn gather_rows<N: Size>(
 fn scatter_rows<N: Size>(
     rows: &[Vector<f32, N>],
     ids: &[u32],
+    count: &[u32],
     shard: &mut [Vector<f32, N>],
     len: usize,
     start: usize,
@@ -169,8 +171,9 @@ fn scatter_rows<N: Size>(
     shard_rows: usize,
     #[comptime] width: usize,
 ) {
-    if ABSOLUTE_POS < len {
-        let row = ids[start + ABSOLUTE_POS / width] as usize;
+    let place = start + ABSOLUTE_POS / width;
+    if ABSOLUTE_POS < len && place < count[0] as usize {
+        let row = ids[place] as usize;
         if row >= first && row < first + shard_rows {
             shard[(row - first) * width + ABSOLUTE_POS % width] = rows[ABSOLUTE_POS];
         }
@@ -352,11 +355,13 @@ mod tests {
             assert_eq!(table.gather(&on_device).download(), rows(width));
             assert_eq!(table.gather_first(&on_device, dim).download(), rows(dim));
 
-            let put = numbers(2 * width, 2);
-            table.scatter(&on_device, 1..3, &Buffer::upload(&client, &put));
-            let mut want = data.clone();
+            let put = numbers(3 * width, 2);
+            let (count, put) = (Buffer::upload(&client, &[3]), Buffer::upload(&client, &put));
+            // Of the last three the list has but two.
+            table.scatter(&on_device, &count, 1..4, &put);
+            let (put, mut want) = (put.download(), data.clone());
             want[..width].copy_from_slice(&put[..width]);
-            want[3 * width..][..width].copy_from_slice(&put[width..]);
+            want[3 * width..][..width].copy_from_slice(&put[width..2 * width]);
             assert_eq!(table.download(), want);
         }
     }

@@ -5,7 +5,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Gradients, Tensor};
 use rf_data::Window;
 use rf_softmax::{
-    Bag, HeadGradients, InputGradients, InputRows, RowGradients, RowInit, RowTable, SampledSoftmaxLoss,
+    Bag, GradientNorm, HeadGradients, InputGradients, InputRows, RowGradients, RowInit, RowTable, SampledSoftmaxLoss,
     SampledSoftmaxLossConfig, SoftmaxOutput, SparseGradients, clip_global_norm, to_vec,
 };
 
@@ -114,7 +114,7 @@ impl LanguageModel {
     }
 
     /// Clips all gradients as one vector and returns their norm before.
-    pub fn clip(&self, gradients: &mut ModelGradients, max_norm: f64) -> f64 {
+    pub fn clip(&self, gradients: &mut ModelGradients, max_norm: f64) -> GradientNorm {
         let ModelGradients { dense, words, head } = gradients;
         let mut rows: Vec<&mut dyn SparseGradients> = vec![head];
         rows.extend(words.as_mut().map(|words| words as &mut dyn SparseGradients));

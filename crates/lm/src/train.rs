@@ -5,7 +5,7 @@ use burn::tensor::Device;
 use rf_data::{Corpus, Windows};
 use rf_training::{
     Better, Checkpoint, CheckpointWriter, Evaluated, RunFolder, RunSettings, Score, Split, StepOutcome, Stop, Summary,
-    Task, TaskFacts, check_finite,
+    Task, TaskFacts, check_known,
 };
 
 use crate::checkpoint::{load_states, save_states};
@@ -82,10 +82,11 @@ impl Task for LanguageTask<'_> {
         let pass = self.model.loss(&window, &mut self.states, dropout)?;
         let mut gradients = self.model.gradients(&pass, pass.output.loss.backward());
         let norm = self.model.clip(&mut gradients, optimizer.max_norm());
-        check_finite(pass.output.mean, norm, step)?;
+        let figures = pass.output.figures(norm);
+        check_known(&figures, step)?;
         self.model.step_rows(rate, &mut gradients)?;
         self.model.encoder = self.optimizer.step(rate, self.model.encoder.clone(), gradients.dense);
-        Ok(StepOutcome { loss: pass.output.mean, rows: pass.output.distinct, examples: window.scored })
+        Ok(StepOutcome { figures, examples: window.scored })
     }
 
     fn evaluate(&self, split: Split, stop: &Stop) -> Result<Option<Evaluated>, Error> {

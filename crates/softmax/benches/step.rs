@@ -32,6 +32,6 @@ fn rff_gauss_256(bencher: Bencher<'_, '_>, n: usize) {
         let mut grads = output.loss.backward();
         let rows = head.gradient(&output, &mut grads);
         head.step(0.01, &rows).expect("finite rows");
-        output.mean
+        output.mean()
     });
 }

@@ -49,7 +49,7 @@ fn observe(centres: &Tensor<2>) -> (Tensor<2>, Tensor<1, Int>) {
 fn report(name: &str, encoder: &Encoder, head: &SampledSoftmaxLoss, centres: &Tensor<2>) -> Result<(), Error> {
     let (x, identities) = observe(centres);
     let h = encoder.forward(x);
-    let sampled = head.forward(h.clone(), identities.clone())?.mean;
+    let sampled = head.forward(h.clone(), identities.clone())?.mean();
     let targets: Vec<u32> = identities.into_data().iter::<u32>().collect();
     let exact = head.evaluator().nll(h, &targets)?.iter().sum::<f32>() / BATCH as f32;
     println!("{name}: sampled loss {sampled:.3}, exact loss {exact:.3} nats");

@@ -1,6 +1,6 @@
 //! A row-sparse table on a graphics card.
 
-use rf_device::{Client, Table, Touched};
+use rf_device::{Buffer, Client, Table, Touched};
 
 use crate::device::step_of;
 use crate::{RowOptimizer, RowTable};
@@ -32,11 +32,11 @@ impl CardTable {
         RowTable::in_state(self.rows.download(), self.rows.width(), self.optimizer, state, self.steps)
     }
 
-    /// Steps touched rows, in one or several parts, their gradients multiplied by `factor`.
-    pub fn step<'t>(&mut self, rate: f64, touched: impl IntoIterator<Item = &'t mut Touched>, factor: f32) {
+    /// Steps touched rows, in one or several parts, their gradients multiplied by `factor`, `[1]`.
+    pub fn step<'t>(&mut self, rate: f64, touched: impl IntoIterator<Item = &'t mut Touched>, factor: &Buffer<f32>) {
         self.steps += 1;
-        let step = step_of(self.optimizer, rate, self.steps, factor);
-        touched.into_iter().for_each(|touched| touched.step(&self.rows, &self.state, step));
+        let step = step_of(self.optimizer, rate, self.steps);
+        touched.into_iter().for_each(|touched| touched.step(&self.rows, &self.state, step, factor));
     }
 
     /// Bytes of rows and state.

@@ -89,12 +89,12 @@ pub(crate) fn into_primitive<B: Backend, const D: usize>(tensor: Tensor<D>) -> F
 }
 
 /// One step of a table, its `steps`-th.
-pub(crate) fn step_of(optimizer: RowOptimizer, rate: f64, steps: u64, factor: f32) -> Step {
+pub(crate) fn step_of(optimizer: RowOptimizer, rate: f64, steps: u64) -> Step {
     let (rate, second) = match optimizer {
         RowOptimizer::LazyAdam => Factors::new(rate as f32, steps).parts(),
         _ => (rate as f32, 1.0),
     };
-    Step { rule: rule_of(optimizer), rate, factor, second }
+    Step { rule: rule_of(optimizer), rate, second }
 }
 
 fn rule_of(optimizer: RowOptimizer) -> Rule {

@@ -24,7 +24,8 @@ use crate::loss::{
     ClassRows, FullTargets, Layout, LossValue, Score, SharedLayout, full_softmax, sampled_softmax, shared_softmax,
 };
 use crate::{
-    Candidates, Error, IGNORED, Labels, LossConfig, RowGradients, RowTable, SampledSoftmaxLossConfig, normalize_rows,
+    Candidates, Error, Figures, GradientNorm, IGNORED, Labels, LossConfig, RowGradients, RowTable,
+    SampledSoftmaxLossConfig, StepFigures, normalize_rows,
 };
 use store::{HostParts, Store};
 
@@ -60,16 +61,60 @@ pub struct SoftmaxOutput {
     /// Mean over the queries with a true class, in nats, `[1]`. For a sampled loss an estimate: never report it as
     /// perplexity.
     pub loss: Tensor<1>,
-    /// The same as a number.
-    pub mean: f64,
     /// Loss of each query, in nats, `[B]`; 0 for queries without a true class. Empty on a graphics card, where it stays.
     pub nll: Vec<f32>,
     /// Distinct classes that the loss touched, ascending. Empty on a graphics card, where they stay.
     pub classes: Vec<ClassId>,
-    /// How many distinct classes the loss touched.
-    pub distinct: usize,
+    told: Told,
     leaf: Leaf,
     ln_tau: Tensor<2>,
+}
+
+/// Mean loss and number of distinct classes of a pass.
+#[derive(Clone, Debug)]
+enum Told {
+    Known {
+        mean: f64,
+        distinct: usize,
+    },
+    #[cfg(feature = "device")]
+    OnCard(Arc<on_device::CardFigures>),
+}
+
+impl Told {
+    fn wait(&self) -> (f64, usize) {
+        match self {
+            Self::Known { mean, distinct } => (*mean, *distinct),
+            #[cfg(feature = "device")]
+            Self::OnCard(figures) => figures.wait(),
+        }
+    }
+}
+
+impl SoftmaxOutput {
+    /// The loss as a number. Waits for a graphics card, once.
+    pub fn mean(&self) -> f64 {
+        self.told.wait().0
+    }
+
+    /// How many distinct classes the loss touched. Waits for a graphics card, once.
+    pub fn distinct(&self) -> usize {
+        self.told.wait().1
+    }
+
+    /// What the step tells about itself, given the norm of its gradients. Does not wait for a graphics card.
+    pub fn figures(&self, norm: GradientNorm) -> StepFigures {
+        let told = self.told.clone();
+        let wait = move || {
+            let (loss, rows) = told.wait();
+            Figures { loss, norm: norm.value(), rows }
+        };
+        match self.told {
+            Told::Known { .. } => StepFigures::Known(wait()),
+            #[cfg(feature = "device")]
+            Told::OnCard(_) => StepFigures::Late(Box::new(wait)),
+        }
+    }
 }
 
 /// Where the gradient of the rows comes from.
@@ -368,7 +413,8 @@ impl SampledSoftmaxLoss {
         });
         let loss = host_op(vec![mean as f32], [1], &[queries, rows], pullback);
         let distinct = ids.len();
-        Ok(SoftmaxOutput { loss, mean, nll, classes: ids, distinct, leaf: Leaf::Rows(leaf), ln_tau })
+        let told = Told::Known { mean, distinct };
+        Ok(SoftmaxOutput { loss, nll, classes: ids, told, leaf: Leaf::Rows(leaf), ln_tau })
     }
 
     /// Rows as they enter the logits, to be scored by the loss.

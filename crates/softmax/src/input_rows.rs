@@ -8,7 +8,7 @@ mod on_card;
 #[cfg(feature = "device")]
 use self::on_card::{CardGradients, CardRows};
 use crate::state::{NamedTensor, StateSource};
-use crate::{Error, RowGradients, RowTable, SparseGradients, to_vec};
+use crate::{ClipFactor, Error, RowGradients, RowTable, SparseGradients, SquaredNorm, to_vec};
 
 /// A table of input rows where a model's tensors are, on the host or on a graphics card.
 ///
@@ -154,27 +154,19 @@ impl InputGradients {
 }
 
 impl SparseGradients for InputGradients {
-    fn on_card(&self) -> Vec<Tensor<1>> {
+    fn squared_norm(&self) -> SquaredNorm {
         match &self.0 {
-            Kind::Host(_) => Vec::new(),
+            Kind::Host(gradients) => gradients.squared_norm(),
             #[cfg(feature = "device")]
-            Kind::Card(gradients) => vec![gradients.squared_norm()],
+            Kind::Card(gradients) => SquaredNorm { on_host: None, on_card: Some(gradients.squared_norm()) },
         }
     }
 
-    fn squared_norm(&mut self, on_card: &[f32]) -> f64 {
-        match &mut self.0 {
-            Kind::Host(gradients) => gradients.squared_norm(on_card),
-            #[cfg(feature = "device")]
-            Kind::Card(_) => f64::from(on_card[0]),
-        }
-    }
-
-    fn scale(&mut self, factor: f32) {
+    fn scale(&mut self, factor: &ClipFactor) {
         match &mut self.0 {
             Kind::Host(gradients) => gradients.scale(factor),
             #[cfg(feature = "device")]
-            Kind::Card(gradients) => gradients.factor *= factor,
+            Kind::Card(gradients) => gradients.scale(factor),
         }
     }
 }

@@ -85,6 +85,7 @@ mod config;
 #[cfg(feature = "device")]
 mod device;
 mod error;
+mod figures;
 mod file;
 mod head;
 mod host_op;
@@ -99,11 +100,12 @@ mod unique;
 
 pub use bag::Bag;
 pub use candidates::Candidates;
-pub use clip::{SparseGradients, clip_global_norm};
+pub use clip::{ClipFactor, GradientNorm, SparseGradients, SquaredNorm, clip_global_norm};
 pub use config::{Estimator, LossConfig, LossKind, SampledSoftmaxLossConfig, Sharing};
 #[cfg(feature = "device")]
 pub use device::{buffer_of, is_on_card, tensor_of};
 pub use error::Error;
+pub use figures::{Figures, StepFigures};
 pub use file::StateFile;
 pub use head::{Evaluator, HeadGradients, SampledSoftmaxLoss, SoftmaxOutput};
 #[cfg(feature = "device")]

@@ -163,7 +163,7 @@ fn finite_differences_agree_with_the_gradient() {
             let shifted = |by: f32| {
                 let mut values = base.clone();
                 values[at] += by;
-                loss(Tensor::from_data(TensorData::new(values, [B, D]), &device())).mean
+                loss(Tensor::from_data(TensorData::new(values, [B, D]), &device())).mean()
             };
             // Sizes have a kink at zero, which a long step would cross for some class.
             let step = if absolute { 2e-3 } else { 1e-2 };

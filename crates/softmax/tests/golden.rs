@@ -61,7 +61,7 @@ impl Case {
     /// Compares the loss and all gradients with a case of a file.
     fn check(&self, name: &str, output: &SoftmaxOutput, want: &Value) {
         close(&format!("{name} losses"), &output.nll, &want["losses"]);
-        close(&format!("{name} loss"), &[output.mean as f32], &Value::from(vec![want["loss"].clone()]));
+        close(&format!("{name} loss"), &[output.mean() as f32], &Value::from(vec![want["loss"].clone()]));
         close(&format!("{name} loss tensor"), &to_vec(output.loss.clone()), &Value::from(vec![want["loss"].clone()]));
         let mut grads = output.loss.backward();
         let h = to_vec(self.h.grad(&grads).unwrap());

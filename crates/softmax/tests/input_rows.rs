@@ -5,10 +5,13 @@
 #[path = "common/card.rs"]
 mod common;
 
+use burn::module::{Module, Param};
+use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use common::{card, host};
 use rf_softmax::{
-    Bag, Error, InputGradients, InputRows, RowInit, RowOptimizer, RowTable, SparseGradients, StateFile, to_vec,
+    Bag, ClipFactor, Error, GradientNorm, InputGradients, InputRows, RowInit, RowOptimizer, RowTable, SparseGradients,
+    SquaredNorm, StateFile, clip_global_norm, to_vec,
 };
 
 const WIDTH: usize = 5;
@@ -35,9 +38,9 @@ fn pass(rows: &InputRows, bag: Bag, device: &Device) -> (Vec<f32>, InputGradient
     (to_vec(sum), rows.gradient(&ids, &leaf, &mut grads))
 }
 
-fn norm(gradients: &mut InputGradients) -> f64 {
-    let on_card: Vec<f32> = gradients.on_card().into_iter().flat_map(to_vec).collect();
-    gradients.squared_norm(&on_card)
+fn norm(gradients: &InputGradients) -> f64 {
+    let SquaredNorm { on_host, on_card } = gradients.squared_norm();
+    on_host.unwrap_or_else(|| f64::from(to_vec(on_card.expect("gradients lie somewhere"))[0]))
 }
 
 fn assert_close(got: &[f32], want: &[f32], what: &str) {
@@ -58,14 +61,47 @@ fn sums_gradients_and_steps_on_a_card_are_those_of_the_host() {
             let (want, mut want_gradients) = pass(&here, words(), &host());
             assert_close(&sum, &want, "sums");
             assert!(gradients.on_host().is_none() && want_gradients.on_host().is_some());
-            let (squared, want) = (norm(&mut gradients), norm(&mut want_gradients));
+            let (squared, want) = (norm(&gradients), norm(&want_gradients));
             assert!((squared - want).abs() < 1e-5 * want, "{squared} and {want}");
             for (rows, gradients) in [(&mut there, &mut gradients), (&mut here, &mut want_gradients)] {
-                gradients.scale(0.5);
+                gradients.scale(&ClipFactor::Known(0.5));
                 rows.step(0.1, gradients).unwrap();
             }
             assert_close(there.table().data(), here.table().data(), &format!("{optimizer:?}, step {step}"));
         }
+    }
+}
+
+#[derive(Module, Debug)]
+struct Weights {
+    matrix: Param<Tensor<2>>,
+}
+
+/// Norm, dense gradient and rows after a clipped step; and whether the norm stayed where the rows are.
+fn clipped(max_norm: f64, weight: f32, device: &Device) -> (f64, Vec<f32>, Vec<f32>, bool) {
+    let mut rows = table(RowOptimizer::RowWiseAdagrad, device);
+    let (_, mut gradients) = pass(&rows, bag(), device);
+    let module = Weights { matrix: Param::from_tensor(Tensor::from_data([[1.0, -2.0], [weight, 4.0]], device)) };
+    let loss = module.matrix.val().square().sum();
+    let mut dense = GradientsParams::from_grads(loss.backward(), &module);
+    let norm = clip_global_norm(&mut dense, &module, &mut [&mut gradients], max_norm);
+    rows.step(0.1, &mut gradients).unwrap();
+    let stays = matches!(norm, GradientNorm::OnCard(_));
+    (norm.value(), to_vec(dense.get::<2>(module.matrix.id).unwrap()), rows.table().data().to_vec(), stays)
+}
+
+#[test]
+fn clipping_on_a_card_is_that_of_the_host() {
+    let Some(card) = card() else { return };
+    for max_norm in [0.5, 1e3, f64::INFINITY] {
+        let (got, want) = (clipped(max_norm, 3.0, &card), clipped(max_norm, 3.0, &host()));
+        assert!((got.0 - want.0).abs() < 1e-5 * want.0, "{} and {}", got.0, want.0);
+        assert_close(&got.1, &want.1, "dense gradients");
+        assert_close(&got.2, &want.2, "rows");
+        assert!(got.3 && !want.3);
+    }
+    for weight in [f32::NAN, f32::INFINITY] {
+        assert!(!clipped(0.5, weight, &card).0.is_finite(), "{weight}");
     }
 }
 
@@ -118,7 +154,6 @@ fn points_without_any_feature_are_zero() {
         let sum = empty.sum(leaf.clone(), DIM);
         assert_eq!(to_vec(sum.clone()), [0.0; 2 * DIM]);
         let mut grads = sum.sum().backward();
-        let mut gradients = rows.gradient(&[], &leaf, &mut grads);
-        assert_eq!(norm(&mut gradients), 0.0);
+        assert_eq!(norm(&rows.gradient(&[], &leaf, &mut grads)), 0.0);
     }
 }

@@ -48,8 +48,8 @@ fn with_the_softmax_as_the_proposal_the_loss_is_the_full_one_whatever_is_drawn()
         let full = config(rf_softmax::LossKind::Full).init(&host()).unwrap();
         let output = sampled.forward_labels(batch(1, &card).0, &labels).unwrap();
         let want = full.forward_labels(batch(1, &host()).0, &labels).unwrap();
-        assert!((output.mean - want.mean).abs() < 1e-4, "{others:?}: {} and {}", output.mean, want.mean);
-        assert!((f64::from(output.loss.into_scalar::<f32>()) - want.mean).abs() < 1e-4);
+        assert!((output.mean() - want.mean()).abs() < 1e-4, "{others:?}: {} and {}", output.mean(), want.mean());
+        assert!((f64::from(output.loss.into_scalar::<f32>()) - want.mean()).abs() < 1e-4);
     }
 }
 
@@ -152,7 +152,7 @@ fn a_clone_keeps_the_card_from_stepping() {
     let mut head = config(cluster(7)).init(&card).unwrap();
     let (h, targets) = batch(0, &card);
     let output = head.forward_ids(h.require_grad(), &targets).unwrap();
-    assert!(output.classes.is_empty() && output.distinct > BATCH);
+    assert!(output.classes.is_empty() && output.distinct() > BATCH);
     let mut grads = output.loss.backward();
     let gradients = head.gradient(&output, &mut grads);
     let clone = head.clone();
@@ -199,12 +199,12 @@ fn the_full_loss_trains_as_on_the_host() {
                 for number in 0..4 {
                     let h = batch(number, device).0.require_grad();
                     let output = head.forward_labels(h.clone(), &labels).unwrap();
-                    assert_eq!(output.distinct, CLASSES);
+                    assert_eq!(output.distinct(), CLASSES);
                     let mut grads = (output.loss.clone() * 3.0).backward();
                     of_queries.extend(to_vec(h.grad(&grads).unwrap()));
                     let gradients = head.gradient(&output, &mut grads);
                     head.step(0.1, &gradients).unwrap();
-                    means.push(output.mean as f32);
+                    means.push(output.mean() as f32);
                 }
                 [means, of_queries, head.table().data().to_vec()]
             };

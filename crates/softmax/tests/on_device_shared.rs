@@ -95,7 +95,7 @@ fn losses_and_gradients_have_the_mean_of_the_host() {
                 of_queries.iter_mut().zip(to_vec(h.grad(&grads).unwrap())).for_each(|(sum, g)| *sum += g);
                 let gradients = head.gradient(&output, &mut grads);
                 head.step(0.02, &gradients).unwrap();
-                mean += output.mean / STEPS as f64;
+                mean += output.mean() / STEPS as f64;
             }
             let of_rows: Vec<f32> = before.iter().zip(head.table().data()).map(|(old, new)| old - new).collect();
             (mean, of_queries, of_rows)

@@ -184,7 +184,7 @@ fn finite_differences_agree_with_the_gradient() {
             let shifted = |by: f32| {
                 let mut values = base.clone();
                 values[at] += by;
-                loss(leaf(values)).mean
+                loss(leaf(values)).mean()
             };
             let numeric = (shifted(1e-2) - shifted(-1e-2)) / 2e-2;
             assert!((numeric - f64::from(analytic[at])).abs() < 3e-4, "{estimator:?}: {numeric} and {}", analytic[at]);

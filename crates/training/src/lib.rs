@@ -1,7 +1,8 @@
 //! What every trainer of the project shares, whatever it trains: loop, schedule, journal, checkpoint, progress, summary.
 //!
 //! [`run`] is the principal function. It trains a [`Task`], which supplies one step, an evaluation and a state to save;
-//! when to report, validate, store, stop and go back to the best model is the loop's affair.
+//! when to report, validate, store, stop and go back to the best model is the loop's affair. So is when to wait for a
+//! graphics card: a step hands over its [`StepFigures`], which may be read some steps later.
 //!
 //! A run lives in a [`RunFolder`]. Its history is a [`Journal`], which an [`EventFile`] tells TensorBoard, its latest state a [`Checkpoint`], its outcome a
 //! [`Summary`]. [`Progress`] tells the person who waits, [`Stop`] lets them end the run, and [`ScheduleConfig`] moves the
@@ -60,11 +61,12 @@ pub use journal::{Departure, Event, Journal, When};
 pub use optimizer::{OptimizerConfig, OptimizerKind};
 pub use parameter::parameter;
 pub use progress::{Progress, ProgressConfig};
+pub use rf_softmax::{Figures, StepFigures};
 pub use run::{RunSettings, run};
 pub use run_folder::{RunFolder, replace_file};
 pub use schedule::{Cosine, Moment, Plateau, ScheduleConfig, StepDecay};
 pub use stop::Stop;
 pub use summary::{Score, Summary, peak_memory_bytes};
-pub use task::{Better, Evaluated, Split, StepOutcome, Task, TaskError, TaskFacts, check_finite};
+pub use task::{Better, Evaluated, Split, StepOutcome, Task, TaskError, TaskFacts, check_finite, check_known};
 pub use tensorboard::EventFile;
 pub use train_config::{Length, TrainConfig};

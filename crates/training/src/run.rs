@@ -2,8 +2,10 @@
 
 mod finish;
 mod keep;
+mod pending;
 mod position;
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use rf_softmax::{LossConfig, LossKind};
@@ -11,7 +13,7 @@ use rf_softmax::{LossConfig, LossKind};
 use self::position::Position;
 use crate::{
     Checkpoint, Departure, Error, Event, EventFile, Journal, Length, OptimizerConfig, Progress, ProgressConfig,
-    RunFolder, Stop, Summary, Task, TaskError, TaskFacts, TrainConfig, When,
+    RunFolder, StepFigures, StepOutcome, Stop, Summary, Task, TaskError, TaskFacts, TrainConfig, When,
 };
 
 /// The settings that steer the loop, whatever the task.
@@ -30,10 +32,13 @@ pub struct RunSettings<'a> {
 /// The task comes as it is before the first step. A run that is resumed with another learning rate, schedule or length
 /// goes on under these from the step of its checkpoint; where there is no checkpoint yet, it begins.
 ///
+/// A graphics card is waited for once in eight steps, and before anything is told or stored: then the [`StepFigures`] of
+/// all steps so far are read.
+///
 /// # Errors
-/// Those of the task, and of the files of the run; [`Error::Diverged`] if a validation or a row is not finite;
-/// [`Error::Interrupted`] once `stop` is requested, the state being stored. Whatever the error, the last checkpoint is
-/// whole.
+/// Those of the task, and of the files of the run; [`Error::Diverged`] at the first step whose loss, gradient or rows
+/// are not finite, or if a validation is not; [`Error::Interrupted`] once `stop` is requested, the state being stored.
+/// Whatever the error, the last checkpoint is whole, and of a step before any that diverged.
 pub fn run<T: Task>(
     task: T,
     settings: RunSettings<'_>,
@@ -56,8 +61,10 @@ struct Run<'a, T> {
     settings: RunSettings<'a>,
     folder: &'a RunFolder,
     position: Position,
-    /// Sum of the losses since the last report.
+    /// Sum of the losses since the last report, those still pending apart.
     loss_sum: f64,
+    /// Steps, counted from 0, whose figures are still to be read; empty on the host.
+    pending: VecDeque<(u64, StepFigures)>,
     journal: Journal,
     board: Option<EventFile>,
     progress: Progress,
@@ -107,6 +114,7 @@ impl<'a, T: Task> Run<'a, T> {
             offset: position.seconds,
             position,
             loss_sum,
+            pending: VecDeque::new(),
             unsaved: false,
             stop,
         };
@@ -124,15 +132,20 @@ impl<'a, T: Task> Run<'a, T> {
     fn step(&mut self) -> Result<(), T::Error> {
         let step = self.position.step;
         let rate = self.rate(step + 1);
-        let outcome = self.task.step(step, rate).map_err(|error| at_step(error, step + 1))?;
-        self.loss_sum += outcome.loss;
-        self.position.count(outcome);
-        self.progress.advance(outcome.examples);
+        let outcome = self.task.step(step, rate);
+        if outcome.is_err() {
+            // A pending step that diverged is then the cause, and comes first.
+            self.settle()?;
+        }
+        let StepOutcome { figures, examples } = outcome.map_err(|error| at_step(error, step + 1))?;
+        self.position.count(examples);
+        self.progress.advance(examples);
         self.unsaved = true;
-        Ok(())
+        Ok(self.take_up(step, figures)?)
     }
 
     fn report(&mut self) -> Result<(), Error> {
+        self.settle()?;
         let at = self.when();
         let Position { reported_steps, reported_rows, .. } = self.position;
         let loss = self.loss_sum / reported_steps as f64;

@@ -1,5 +1,7 @@
 //! What a task supplies to the loop that all tasks share.
 
+use rf_softmax::StepFigures;
+
 use crate::{Checkpoint, CheckpointWriter, Error, Score, Stop};
 
 /// A model, its data and its optimizer, as [`run`](crate::run) trains them.
@@ -15,9 +17,10 @@ pub trait Task {
 
     /// One step at a learning rate: draw → loss → gradient → step → refresh. `step` counts the steps done before.
     ///
-    /// Call [`check_finite`] between clipping and stepping, so that a checkpoint never holds what a step that diverged
-    /// left. A query or a row that is not finite need not be caught: the loop makes [`Error::Diverged`] of what the head
-    /// says about it.
+    /// Call [`check_known`] between clipping and stepping, so that on the host a step that diverges changes nothing. On a
+    /// graphics card do not wait for the figures, but hand them over: the loop reads them a few steps later, and always
+    /// before anything is told or stored, so that no checkpoint holds what a step that diverged left. A query or a row
+    /// that is not finite need not be caught: the loop makes [`Error::Diverged`] of what the head says about it.
     fn step(&mut self, step: u64, rate: f64) -> Result<StepOutcome, Self::Error>;
 
     /// Whether there is data of this split. Without validation data nothing is validated; without test data the summary
@@ -121,12 +124,10 @@ impl Split {
 }
 
 /// What a step did.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Debug)]
 pub struct StepOutcome {
-    /// Mean loss of its examples, in nats.
-    pub loss: f64,
-    /// Distinct class rows that it touched.
-    pub rows: usize,
+    /// Its loss, the norm of its gradients and its distinct class rows: known on the host, perhaps late on a card.
+    pub figures: StepFigures,
     /// Its examples, in the task's unit.
     pub examples: usize,
 }
@@ -155,8 +156,18 @@ pub fn check_finite(loss: f64, norm: f64, step: u64) -> Result<(), Error> {
     Err(Error::Diverged { what, step: step + 1 })
 }
 
+/// [`check_finite`] of figures that are known already; late ones pass, and are checked by the loop. Never waits.
+///
+/// # Errors
+/// [`Error::Diverged`].
+pub fn check_known(figures: &StepFigures, step: u64) -> Result<(), Error> {
+    figures.known().map_or(Ok(()), |figures| check_finite(figures.loss, figures.norm, step))
+}
+
 #[cfg(test)]
 mod tests {
+    use rf_softmax::Figures;
+
     use super::*;
 
     #[test]
@@ -165,6 +176,15 @@ mod tests {
         let refused = |loss, norm| check_finite(loss, norm, 6).unwrap_err().to_string();
         assert!(refused(f64::NAN, 1.0).starts_with("training diverged: the loss is not finite at step 7."));
         assert!(refused(1.0, f64::INFINITY).starts_with("training diverged: the gradient is not finite at step 7."));
+    }
+
+    #[test]
+    fn figures_that_are_known_are_checked_at_once_and_late_ones_are_not_waited_for() {
+        let figures = |loss| Figures { loss, norm: 1.0, rows: 3 };
+        assert!(check_known(&StepFigures::Known(figures(1.5)), 6).is_ok());
+        let refused = check_known(&StepFigures::Known(figures(f64::NAN)), 6);
+        assert!(matches!(refused, Err(Error::Diverged { what: "loss", step: 7 })));
+        assert!(check_known(&StepFigures::Late(Box::new(|| -> Figures { panic!("waited") })), 6).is_ok());
     }
 
     #[test]

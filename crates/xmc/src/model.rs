@@ -5,8 +5,8 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Gradients, Tensor};
 use rf_data::XcPoints;
 use rf_softmax::{
-    Bag, HeadGradients, InputGradients, InputRows, Labels, NamedTensor, RowInit, RowTable, SampledSoftmaxLoss,
-    SampledSoftmaxLossConfig, SoftmaxOutput, clip_global_norm,
+    Bag, GradientNorm, HeadGradients, InputGradients, InputRows, Labels, NamedTensor, RowInit, RowTable,
+    SampledSoftmaxLoss, SampledSoftmaxLossConfig, SoftmaxOutput, clip_global_norm,
 };
 use rf_training::{Checkpoint, CheckpointWriter, dropout_mask};
 
@@ -84,7 +84,7 @@ impl Classifier {
     }
 
     /// Clips all gradients as one vector and returns their norm before.
-    pub fn clip(&self, gradients: &mut ModelGradients, max_norm: f64) -> f64 {
+    pub fn clip(&self, gradients: &mut ModelGradients, max_norm: f64) -> GradientNorm {
         let ModelGradients { dense, features, head } = gradients;
         clip_global_norm(dense, &self.encoder, &mut [head, features], max_norm)
     }
@@ -208,7 +208,7 @@ mod tests {
                         rows[at] += by;
                         let rows = RowTable::from_rows(rows, width, settings.optimizer.row_rule());
                         model.features = InputRows::new(rows, &model.device).unwrap();
-                        model.loss(&points(), &[0, 1, 2, 3], dropout(&settings)).unwrap().output.mean
+                        model.loss(&points(), &[0, 1, 2, 3], dropout(&settings)).unwrap().output.mean()
                     };
                     let slope = (moved(1e-3) - moved(-1e-3)) / 2e-3;
                     assert!((slope - f64::from(gradient)).abs() < 5e-3, "{hidden:?}, {place}: {slope} and {gradient}");

@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use rf_data::{Propensity, XcBatches, XcPoints, XcSet};
 use rf_training::{
     Better, Checkpoint, CheckpointWriter, Evaluated, RunFolder, RunSettings, Score, Split, StepOutcome, Stop, Summary,
-    Task, TaskFacts, check_finite,
+    Task, TaskFacts, check_known,
 };
 
 use crate::encoder::Dropout;
@@ -98,10 +98,11 @@ impl Task for XmcTask<'_> {
         let pass = self.model.loss(&self.data.train, &batch, dropout)?;
         let mut gradients = self.model.gradients(&pass, pass.output.loss.backward());
         let norm = self.model.clip(&mut gradients, optimizer.max_norm());
-        check_finite(pass.output.mean, norm, step)?;
+        let figures = pass.output.figures(norm);
+        check_known(&figures, step)?;
         self.model.step_rows(rate, &mut gradients)?;
         self.model.encoder = self.optimizer.step(rate, self.model.encoder.clone(), gradients.dense);
-        Ok(StepOutcome { loss: pass.output.mean, rows: pass.output.distinct, examples: batch.len() })
+        Ok(StepOutcome { figures, examples: batch.len() })
     }
 
     fn evaluate(&self, split: Split, stop: &Stop) -> Result<Option<Evaluated>, Error> {

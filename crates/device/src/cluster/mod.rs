@@ -87,7 +87,7 @@ impl Cluster {
         let all: Vec<u32> = (0..n.max(leaves) as u32).collect();
         let all = Buffer::upload(client, &all);
         let old = [floats(n), floats(n)];
-        cluster.weigh_rows(table, &all, n, &old);
+        cluster.weigh_rows(table, &cluster.places.class_at, &Buffer::upload(client, &[n as u32]), &old);
         cluster.derive(&all, &Buffer::upload(client, &[leaves as u32]), leaves);
         cluster
     }

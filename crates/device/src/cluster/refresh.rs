@@ -21,11 +21,12 @@ impl Cluster {
     /// and sums the next leaves anew.
     pub fn refresh(&mut self, table: &Table, touched: &Touched) {
         let client = table.client().clone();
-        let old = [Buffer::<f32>::empty(&client, touched.count), Buffer::<f32>::empty(&client, touched.count)];
-        self.weigh_rows(table, &touched.classes, touched.count, &old);
-        let leaf_of = find_lists(&self.bounds, &touched.slots, touched.count);
-        let segments = Segments::of(&leaf_of, &Buffer::upload(&client, &[touched.count as u32]));
-        let most = touched.count.min(self.leaves);
+        let most = touched.most();
+        let old = [Buffer::<f32>::empty(&client, most), Buffer::<f32>::empty(&client, most)];
+        self.weigh_rows(table, &touched.classes, touched.count(), &old);
+        let leaf_of = find_lists(&self.bounds, &touched.slots, most);
+        let segments = Segments::of(&leaf_of, touched.count());
+        let most = most.min(self.leaves);
         let [old_scales, old_weights] = &old;
         sum_touched::launch(
             &client,
@@ -99,11 +100,11 @@ impl Cluster {
         );
     }
 
-    /// Scale and weight of the rows of some classes; the old ones go to `old`.
-    pub(super) fn weigh_rows(&self, table: &Table, classes: &Buffer<u32>, count: usize, old: &[Buffer<f32>; 2]) {
+    /// Scale and weight of the rows of the first `used[0]` of some classes; the old ones go to `old`.
+    pub(super) fn weigh_rows(&self, table: &Table, classes: &Buffer<u32>, used: &Buffer<u32>, old: &[Buffer<f32>; 2]) {
         weigh::launch(
             table.client(),
-            grid(count),
+            grid(classes.len()),
             cube_dim(),
             lanes(&[self.dim, table.width()]),
             table.arg(),
@@ -112,7 +113,7 @@ impl Cluster {
             self.weights.arg(),
             old[0].arg(),
             old[1].arg(),
-            count,
+            used.arg(),
             table.shard_rows(),
             self.dim,
             table.width(),
@@ -131,13 +132,13 @@ fn weigh<N: Size>(
     weights: &mut [f32],
     old_scales: &mut [f32],
     old_weights: &mut [f32],
-    count: usize,
+    used: &[u32],
     shard_rows: usize,
     #[comptime] dim: usize,
     #[comptime] width: usize,
     #[comptime] normalized: bool,
 ) {
-    if ABSOLUTE_POS < count {
+    if ABSOLUTE_POS < used[0] as usize {
         let class = classes[ABSOLUTE_POS] as usize;
         old_scales[ABSOLUTE_POS] = scales[class];
         old_weights[ABSOLUTE_POS] = weights[class];

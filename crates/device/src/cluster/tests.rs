@@ -4,7 +4,7 @@ use super::*;
 use crate::Loss;
 use crate::random::Draws;
 use crate::rows::{Batch, Rule, Step, Touched};
-use crate::testing::{BATCH, check_counts, check_draws, client, labels, lists, lists_of, numbers, queries};
+use crate::testing::{BATCH, check_counts, check_draws, client, labels, lists_of, numbers, queries};
 use rf_sampling::{Classes, ClusterConfig, ClusterSampler, Dispersion, Grouping, Law, Sampler};
 
 /// Rows are read by fours, and with a bias number by number.
@@ -107,17 +107,20 @@ fn after_a_step_the_sums_are_those_of_the_new_rows() {
         let table = Table::in_shards(&client, &rows, case.width(), 50);
         let mut host = case.host(&rows);
         let mut cluster = case.device(&client, &host, &table);
-        let lists = lists(&client);
+        // Draws of all classes, and of far fewer than there is room for.
+        let lists = [400, 6].map(|draws| lists_of(&client, draws));
         let queries = Buffer::upload(&client, &queries(DIM));
         let mut before = rows.clone();
         for step in 0..3 {
+            let lists = &lists[step as usize % 2];
             let edges = lists.edges();
-            cluster.draw(&queries, &table, Draws { seed: 3, step }, &lists, &edges);
-            let loss = Loss::of(&queries, &table, case.normalized, &lists, &edges);
+            cluster.draw(&queries, &table, Draws { seed: 3, step }, lists, &edges);
+            let loss = Loss::of(&queries, &table, case.normalized, lists, &edges);
             let normalized = case.normalized;
             let batch = Batch { queries: &queries, dim: DIM, table: &table, normalized, edges: &edges, loss: &loss };
             let mut touched = Touched::of(batch, Some(cluster.places()));
-            touched.step(&table, &[], Step { rule: Rule::Sgd, rate: 0.5, factor: 1.0, second: 1.0 });
+            let one = Buffer::upload(&client, &[1.0]);
+            touched.step(&table, &[], Step { rule: Rule::Sgd, rate: 0.5, second: 1.0 }, &one);
             cluster.refresh(&table, &touched);
 
             let after = table.download();

@@ -125,9 +125,9 @@ impl Softmax {
 }
 
 impl Settled {
-    /// Sum of the losses of all queries, in nats; waits for the device.
-    pub fn sum(&self) -> f64 {
-        f64::from(total(&self.nll).download()[0])
+    /// Sum of the losses of all queries, in nats, `[1]`.
+    pub fn total(&self) -> Buffer<f32> {
+        total(&self.nll)
     }
 
     /// Turns the logits of a chunk, computed anew, into `d mean / d logit`.

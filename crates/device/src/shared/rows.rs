@@ -78,12 +78,11 @@ impl Touched {
         let all = Buffer::empty(client, terms + shared.len());
         let args = (edges.ids.arg(), shared.ids.arg(), all.arg());
         join::launch(client, grid(all.len()), cube_dim(), args.0, args.1, args.2, terms, all.len());
-        let (grouped, sum) = Grouped::of(&all, table.rows(), places, &loss.nll);
-        let Grouped { count, classes, segments, numbers } = grouped;
-        let sums = Buffer::empty(client, count * width);
+        let Grouped { most, classes, segments, numbers } = Grouped::of(&all, table.rows(), places);
+        let sums = Buffer::empty(client, most * width);
         add_all::launch(
             client,
-            grid(count * width),
+            grid(most * width),
             cube_dim(),
             queries.arg(),
             table.arg(),
@@ -96,14 +95,15 @@ impl Touched {
             loss.inverse.arg(),
             gradients.arg(),
             sums.arg(),
+            segments.count.arg(),
             terms,
-            count,
+            most,
             table.shard_rows(),
             dim,
             width > dim,
             normalized,
         );
-        Self { loss: sum, ..Self::with(segments.keys, classes, sums, count) }
+        Self::with(segments.keys, classes, sums, segments.count, most)
     }
 }
 
@@ -200,16 +200,17 @@ fn add_all(
     inverse: &[f32],
     candidates: &[f32],
     gradients: &mut [f32],
+    count: &[u32],
     terms: usize,
-    count: usize,
+    most: usize,
     shard_rows: usize,
     #[comptime] dim: usize,
     #[comptime] bias: bool,
     #[comptime] normalized: bool,
 ) {
     let width = comptime!(dim + bias as usize);
-    if ABSOLUTE_POS < count * width {
-        let row = ABSOLUTE_POS / width;
+    let row = ABSOLUTE_POS / width;
+    if row < most && row < count[0] as usize {
         let column = ABSOLUTE_POS % width;
         let mut sum = 0.0f32;
         let mut radial = 0.0f32;

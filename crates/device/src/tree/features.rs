@@ -88,19 +88,25 @@ impl Map {
         let scales = Buffer::<f32>::empty(client, batch);
         let args = (queries.arg(), scales.arg());
         scale_queries::launch(client, grid(batch), cube_dim(), args.0, args.1, batch, self.dim, self.directions);
-        let phi = self.of_rows(queries, &scales, 0..batch);
+        let phi = self.of_rows(queries, &scales, &Buffer::upload(client, &[batch as u32]), 0..batch);
         (scales, phi)
     }
 
-    /// Features of a part of some rows, `[part.len(), F]`.
+    /// Features of a part of the first `used[0]` of some rows, `[part.len(), F]`; behind these, of no particular value.
     ///
     /// # Shapes
     /// - rows: `[any, d]`
     /// - scales: what each row is multiplied by
-    pub fn of_rows(&self, rows: &Buffer<f32>, scales: &Buffer<f32>, part: Range<usize>) -> Buffer<f32> {
+    pub fn of_rows(
+        &self,
+        rows: &Buffer<f32>,
+        scales: &Buffer<f32>,
+        used: &Buffer<u32>,
+        part: Range<usize>,
+    ) -> Buffer<f32> {
         let (client, count) = (rows.client(), part.len());
         let phi = Buffer::empty(client, count * self.width());
-        let args = (self.operands.arg(), rows.arg(), scales.arg(), phi.arg());
+        let args = (self.operands.arg(), rows.arg(), scales.arg(), used.arg(), phi.arg());
         if self.kind == MapKind::Quadratic {
             map_pairs::launch(
                 client,
@@ -110,6 +116,7 @@ impl Map {
                 args.1,
                 args.2,
                 args.3,
+                args.4,
                 part.start,
                 count,
                 self.columns,
@@ -126,6 +133,7 @@ impl Map {
                 args.1,
                 args.2,
                 args.3,
+                args.4,
                 part.start,
                 count,
                 self.columns,
@@ -221,6 +229,7 @@ fn map_rows<N: Size>(
     operands: &[Vector<f32, N>],
     rows: &[Vector<f32, N>],
     scales: &[f32],
+    used: &[u32],
     phi: &mut [f32],
     start: usize,
     count: usize,
@@ -231,7 +240,7 @@ fn map_rows<N: Size>(
 ) {
     let first = ABSOLUTE_POS / columns * ROWS;
     let column = ABSOLUTE_POS % columns;
-    if first < count {
+    if first < count && start + first < used[0] as usize {
         let lanes = N::value();
         let reads = comptime!(dim / lanes);
         let mut at = Array::<usize>::new(ROWS);
@@ -281,6 +290,7 @@ fn map_pairs(
     operands: &[f32],
     rows: &[f32],
     scales: &[f32],
+    used: &[u32],
     phi: &mut [f32],
     start: usize,
     count: usize,
@@ -290,7 +300,7 @@ fn map_pairs(
 ) {
     let row = ABSOLUTE_POS / columns;
     let column = ABSOLUTE_POS % columns;
-    if row < count {
+    if row < count && start + row < used[0] as usize {
         let i = u32::cast_from(operands[2 * column]) as usize;
         let j = u32::cast_from(operands[2 * column + 1]) as usize;
         let at = (start + row) * dim;

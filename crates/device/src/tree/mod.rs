@@ -221,11 +221,10 @@ impl Tree {
     /// Takes up the rows that were stepped: under the leaf law `features` the leaves of touched rows are summed anew; otherwise they take
     /// new minus old, or their classes where all of them moved, and the next leaves are summed anew. Then the nodes above them.
     pub fn refresh(&mut self, table: &Table, touched: &Touched) {
-        let client = table.client();
-        let leaf_of = find_lists(&self.bounds, &touched.slots, touched.count);
+        let leaf_of = find_lists(&self.bounds, &touched.slots, touched.most());
         self.exchange(table, touched, &leaf_of);
-        let segments = Segments::of(&leaf_of, &Buffer::upload(client, &[touched.count as u32]));
-        self.finish(&segments.keys, &segments.count, touched.count.min(self.leaves()));
+        let segments = Segments::of(&leaf_of, touched.count());
+        self.finish(&segments.keys, &segments.count, touched.most().min(self.leaves()));
         if self.leaf_law != LeafKind::Features {
             self.rebuild_next(table);
         }

@@ -35,6 +35,14 @@ struct Mapped<'a> {
     weights: &'a Buffer<f32>,
 }
 
+/// The first `used[0]` of some rows, in the order of their slots.
+#[derive(Clone, Copy, Debug)]
+struct List<'a> {
+    slots: &'a Buffer<u32>,
+    leaf_of: &'a Buffer<u32>,
+    used: &'a Buffer<u32>,
+}
+
 impl Tree {
     /// Takes up the rows of a stretch of whole leaves, and sums these leaves anew if so asked.
     pub(super) fn take_slots(&self, table: &Table, stretch: Range<usize>, summed: bool) {
@@ -43,30 +51,33 @@ impl Tree {
             let count = part.len();
             let slots = count_up(client, part.start, count);
             let classes = look_up(&self.places.class_at, &slots, count);
-            let [_, new] = self.weigh_rows(table, &classes, &slots, count);
+            let used = Buffer::upload(client, &[count as u32]);
+            let [_, new] = self.weigh_rows(table, &classes, &slots, &used);
             if summed || self.class_features.is_some() {
                 let rows = table.gather_first(&classes, self.map.dim);
-                let phi = self.map.of_rows(&rows, &new.scales, 0..count);
+                let phi = self.map.of_rows(&rows, &new.scales, &used, 0..count);
                 let leaf_of = find_lists(&self.bounds, &slots, count);
-                self.take(&slots, &leaf_of, 0..count, Mapped { phi: &phi, weights: &new.weights }, None);
+                let list = List { slots: &slots, leaf_of: &leaf_of, used: &used };
+                self.take(list, 0..count, Mapped { phi: &phi, weights: &new.weights }, None);
             }
         }
     }
 
     /// Takes up rows that were stepped.
     pub(super) fn exchange(&self, table: &Table, touched: &Touched, leaf_of: &Buffer<u32>) {
-        let Touched { slots, classes, count, gradients, .. } = touched;
-        let [old, new] = self.weigh_rows(table, classes, slots, *count);
+        let Touched { slots, classes, gradients, .. } = touched;
+        let list = List { slots, leaf_of, used: touched.count() };
+        let [old, new] = self.weigh_rows(table, classes, slots, list.used);
         let now = table.gather_first(classes, self.map.dim);
         let before = cut(gradients, table.width(), self.map.dim);
-        for part in self.parts(0..*count) {
-            let phi = self.map.of_rows(&now, &new.scales, part.clone());
+        for part in self.parts(0..touched.most()) {
+            let phi = self.map.of_rows(&now, &new.scales, list.used, part.clone());
             let now = Mapped { phi: &phi, weights: &new.weights };
             if self.class_features.is_some() {
-                self.take(slots, leaf_of, part, now, None);
+                self.take(list, part, now, None);
             } else {
-                let phi = self.map.of_rows(&before, &old.scales, part.clone());
-                self.take(slots, leaf_of, part, now, Some(Mapped { phi: &phi, weights: &old.weights }));
+                let phi = self.map.of_rows(&before, &old.scales, list.used, part.clone());
+                self.take(list, part, now, Some(Mapped { phi: &phi, weights: &old.weights }));
             }
         }
     }
@@ -78,16 +89,10 @@ impl Tree {
     }
 
     /// Keeps the features of a part of a list of rows, or adds them to the sums of their leaves: new minus old, or the new ones alone.
-    fn take(
-        &self,
-        slots: &Buffer<u32>,
-        leaf_of: &Buffer<u32>,
-        part: Range<usize>,
-        now: Mapped<'_>,
-        before: Option<Mapped<'_>>,
-    ) {
+    fn take(&self, list: List<'_>, part: Range<usize>, now: Mapped<'_>, before: Option<Mapped<'_>>) {
+        let List { slots, leaf_of, used } = list;
         if let Some(features) = &self.class_features {
-            features.scatter(slots, part, now.phi);
+            features.scatter(slots, used, part, now.phi);
             return;
         }
         let (leaves, width, old) = (&self.levels[0], self.map.width(), before.unwrap_or(now));
@@ -102,6 +107,7 @@ impl Tree {
                 old.weights.arg(),
                 slots.arg(),
                 leaf_of.arg(),
+                used.arg(),
                 self.bounds.arg(),
                 shard.arg(),
                 part.start,
@@ -114,13 +120,19 @@ impl Tree {
         }
     }
 
-    /// Takes up scale and weight of the rows of some classes; returns the old ones and the new ones.
-    fn weigh_rows(&self, table: &Table, classes: &Buffer<u32>, slots: &Buffer<u32>, count: usize) -> [Weighed; 2] {
-        let (client, lanes) = (table.client(), lanes(&[self.map.dim, table.width()]));
-        let [old, new] = [Weighed::empty(client, count), Weighed::empty(client, count)];
+    /// Takes up scale and weight of the rows of the first `used[0]` of some classes; returns the old ones and the new ones.
+    fn weigh_rows(
+        &self,
+        table: &Table,
+        classes: &Buffer<u32>,
+        slots: &Buffer<u32>,
+        used: &Buffer<u32>,
+    ) -> [Weighed; 2] {
+        let (client, most, lanes) = (table.client(), classes.len(), lanes(&[self.map.dim, table.width()]));
+        let [old, new] = [Weighed::empty(client, most), Weighed::empty(client, most)];
         weigh::launch(
             client,
-            grid(count),
+            grid(most),
             cube_dim(),
             lanes,
             table.arg(),
@@ -133,7 +145,7 @@ impl Tree {
             old.weights.arg(),
             new.scales.arg(),
             new.weights.arg(),
-            count,
+            used.arg(),
             table.shard_rows(),
             self.map.dim,
             table.width(),
@@ -237,13 +249,13 @@ fn weigh<N: Size>(
     old_weights: &mut [f32],
     new_scales: &mut [f32],
     new_weights: &mut [f32],
-    count: usize,
+    used: &[u32],
     shard_rows: usize,
     #[comptime] dim: usize,
     #[comptime] width: usize,
     #[comptime] directions: bool,
 ) {
-    if ABSOLUTE_POS < count {
+    if ABSOLUTE_POS < used[0] as usize {
         let class = classes[ABSOLUTE_POS] as usize;
         let slot = slots[ABSOLUTE_POS] as usize;
         old_scales[ABSOLUTE_POS] = scales[slot];
@@ -319,6 +331,7 @@ fn add_rows(
     old_weights: &[f32],
     slots: &[u32],
     leaf_of: &[u32],
+    used: &[u32],
     bounds: &[u32],
     sums: &mut [f32],
     start: usize,
@@ -329,7 +342,15 @@ fn add_rows(
     #[comptime] anew: bool,
 ) {
     let place = ABSOLUTE_POS / width;
-    if place < count {
+    let mut end = count;
+    if start + end > used[0] as usize {
+        // Nothing where the part begins behind the last row.
+        end = 0;
+        if start < used[0] as usize {
+            end = used[0] as usize - start;
+        }
+    }
+    if place < end {
         let column = ABSOLUTE_POS % width;
         let leaf = leaf_of[start + place];
         let mut heads = leaf as usize >= first && (leaf as usize) < first + shard_rows;
@@ -348,7 +369,7 @@ fn add_rows(
                     change += new - old_weights[start + at] * old_phi[at * width + column];
                 }
                 at += 1;
-                inside = at < count;
+                inside = at < end;
                 if inside {
                     inside = leaf_of[start + at] == leaf;
                 }

@@ -8,7 +8,7 @@ use super::*;
 use crate::Loss;
 use crate::random::Draws;
 use crate::rows::{Batch, Rule, Step};
-use crate::testing::{check_counts, check_draws, client, lists, numbers, queries};
+use crate::testing::{check_counts, check_draws, client, lists, lists_of, numbers, queries};
 
 const CLASSES: usize = 157;
 
@@ -162,17 +162,21 @@ fn after_steps_the_sums_are_those_of_the_new_rows() {
         let table = Table::in_shards(&client, &rows, case.width(), 50);
         let mut host = case.host(&rows);
         let mut tree = case.device(&client, &host, &table, number % 2 == 0);
-        let (lists, queries) = (lists(&client), Buffer::upload(&client, &queries(case.dim)));
+        // Draws of all classes, and of far fewer than there is room for.
+        let lists = [400, 6].map(|draws| lists_of(&client, draws));
+        let queries = Buffer::upload(&client, &queries(case.dim));
         let mut before = rows;
         for step in 0..3 {
+            let lists = &lists[step as usize % 2];
             let edges = lists.edges();
-            tree.draw(&queries, &table, Draws { seed: 3, step }, &lists, &edges);
+            tree.draw(&queries, &table, Draws { seed: 3, step }, lists, &edges);
             let normalized = case.normalized;
-            let loss = Loss::of(&queries, &table, normalized, &lists, &edges);
+            let loss = Loss::of(&queries, &table, normalized, lists, &edges);
             let batch =
                 Batch { queries: &queries, dim: case.dim, table: &table, normalized, edges: &edges, loss: &loss };
             let mut touched = Touched::of(batch, Some(tree.places()));
-            touched.step(&table, &[], Step { rule: Rule::Sgd, rate: 0.5, factor: 1.0, second: 1.0 });
+            let one = Buffer::upload(&client, &[1.0]);
+            touched.step(&table, &[], Step { rule: Rule::Sgd, rate: 0.5, second: 1.0 }, &one);
             tree.refresh(&table, &touched);
 
             let after = table.download();

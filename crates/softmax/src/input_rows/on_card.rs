@@ -8,7 +8,7 @@ use rf_device::{Buffer, Client, Touched};
 use crate::card_table::CardTable;
 use crate::device::{buffer_of, check_table, tensor_of};
 use crate::state::StateSource;
-use crate::{Error, RowTable};
+use crate::{ClipFactor, Error, RowTable};
 
 /// Rows and optimizer state.
 #[derive(Debug)]
@@ -23,16 +23,20 @@ pub(super) struct CardRows {
 #[derive(Debug)]
 pub(super) struct CardGradients {
     touched: Option<Touched>,
-    norm: Buffer<f32>,
-    device: Device,
-    /// What they are multiplied by.
-    pub factor: f32,
+    /// Sum of squares before the factor, `[1]`.
+    squares: Tensor<1>,
+    /// What they are multiplied by, `[1]`.
+    factor: Tensor<1>,
 }
 
 impl CardGradients {
-    /// Sum of squares before the factor, where it is.
+    /// Sum of squares, `[1]`.
     pub fn squared_norm(&self) -> Tensor<1> {
-        tensor_of(&self.norm, [1], &self.device)
+        self.squares.clone() * self.factor.clone().square()
+    }
+
+    pub fn scale(&mut self, factor: &ClipFactor) {
+        self.factor = factor.times(self.factor.clone());
     }
 }
 
@@ -75,12 +79,8 @@ impl CardRows {
         let (client, len) = (self.table.rows.client(), ids.len() * self.width());
         let gradient = gradient.map_or_else(|| Buffer::upload(client, &vec![0.0; len]), buffer_of);
         let touched = Touched::rows(&Buffer::upload(client, ids), gradient);
-        CardGradients {
-            norm: touched.squared_norm_there(),
-            touched: Some(touched),
-            device: self.device.clone(),
-            factor: 1.0,
-        }
+        let squares = tensor_of(&touched.squared_norm(), [1], &self.device);
+        CardGradients { touched: Some(touched), squares, factor: Tensor::ones([1], &self.device) }
     }
 
     /// # Panics
@@ -88,7 +88,7 @@ impl CardRows {
     pub fn step(&mut self, rate: f64, gradients: &mut CardGradients) {
         let mut touched = gradients.touched.take().expect("gradients on a device are spent by one step");
         self.mirror.take();
-        self.table.step(rate, [&mut touched], gradients.factor);
+        self.table.step(rate, [&mut touched], &buffer_of(gradients.factor.clone()));
     }
 
     /// # Errors

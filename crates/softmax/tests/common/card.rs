@@ -40,7 +40,7 @@ pub fn step(head: &mut SampledSoftmaxLoss, number: u64) -> f64 {
     let mut grads = output.loss.backward();
     let gradients = head.gradient(&output, &mut grads);
     head.step(0.05, &gradients).unwrap();
-    output.mean
+    output.mean()
 }
 
 /// Mean exact loss over a few batches, in nats.

@@ -49,6 +49,7 @@ impl<T: Task> Run<'_, T> {
         if self.position.history.latest().is_some_and(|latest| latest.step == step) {
             return Ok(());
         }
+        self.settle()?;
         let before = self.rate(step + 1);
         let Some(score) = self.evaluate(Split::Valid)? else { return Ok(()) };
         let validation = self.validation(score);
@@ -103,6 +104,7 @@ impl<T: Task> Run<'_, T> {
 
     /// Stores the state, unless that is done, and keeps it if it is the best.
     fn save(&mut self) -> Result<(), T::Error> {
+        self.settle()?;
         if self.unsaved {
             self.position.seconds = self.seconds();
             self.position.place = self.task.place();

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{History, StepOutcome};
+use crate::History;
 
 /// Where a run stands: the state beside the tensors of a checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -29,13 +29,17 @@ pub(super) struct Position {
 }
 
 impl Position {
-    /// Counts a step.
-    pub fn count(&mut self, outcome: StepOutcome) {
+    /// Counts a step, but for its rows.
+    pub fn count(&mut self, examples: usize) {
         self.step += 1;
-        self.examples += outcome.examples as u64;
-        self.rows += outcome.rows as u64;
-        self.reported_rows += outcome.rows as u64;
+        self.examples += examples as u64;
         self.reported_steps += 1;
+    }
+
+    /// Counts the distinct class rows of a step, once they are known.
+    pub fn count_rows(&mut self, rows: usize) {
+        self.rows += rows as u64;
+        self.reported_rows += rows as u64;
     }
 }
 

@@ -66,7 +66,7 @@ fn once(case: &Case, head: &mut SampledSoftmaxLoss, number: u64) -> anyhow::Resu
     head.refresh(&output.classes, &rows_before)?;
     watch.lap("refresh");
 
-    Ok(Lap { parts: watch.parts(), counts: Counts::new(output.distinct, pairs, head.sampler().work() - before) })
+    Ok(Lap { parts: watch.parts(), counts: Counts::new(output.distinct(), pairs, head.sampler().work() - before) })
 }
 
 /// The same on a graphics card: draws are part of the loss, and every part waits for the card.
@@ -93,5 +93,5 @@ fn once_on_card(case: &Case, head: &mut SampledSoftmaxLoss, number: u64) -> anyh
 
     // Queries that share their draws are compared with all of them too.
     let pairs = case.batch * (1 + case.draws);
-    Ok(Lap { parts: watch.parts(), counts: Counts::new(output.distinct, pairs, Work::default()) })
+    Ok(Lap { parts: watch.parts(), counts: Counts::new(output.distinct(), pairs, Work::default()) })
 }

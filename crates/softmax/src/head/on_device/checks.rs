@@ -85,6 +85,12 @@ pub(super) fn check_batch(client: &Client, sampler: &AnySampler, batch: usize) -
     Ok(())
 }
 
+/// Refuses a batch that may touch more rows than their gradients fit a buffer.
+pub(super) fn check_rows(table: &Table, candidates: usize) -> Result<(), Error> {
+    let bytes = 4 * candidates.min(table.rows()) * table.width();
+    fits(table.client(), "the gradients of all rows of a batch", bytes, "smaller batches or a smaller loss.draws")
+}
+
 /// Refuses shared draws whose logits or rows do not fit a buffer.
 pub(super) fn check_shared(client: &Client, batch: usize, width: usize, config: &LossConfig) -> Result<(), Error> {
     let draws = config.draws;

@@ -57,8 +57,8 @@ impl OnDevice {
             let of_rows = buffer_of(weights.transpose().matmul(queries.clone()));
             all.set(chunk, &rows, &of_rows, &of_biases, self.config.normalized);
         }
-        let mean = settled.sum() / terms.counted as f64;
-        Pass { mean, gradient: buffer_of(gradient), touched: all.into_touched() }
+        let (total, counted) = (settled.total(), terms.counted);
+        Pass { total, counted, gradient: buffer_of(gradient), touched: all.into_touched() }
     }
 
     fn settled(&self, queries: &Tensor<2>, labels: &Labels, terms: &Terms) -> Settled {

@@ -2,8 +2,11 @@
 
 mod checks;
 mod exact;
+mod figures;
 mod sampler;
 mod shared;
+
+pub(super) use self::figures::CardFigures;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -11,14 +14,14 @@ use burn::tensor::Tensor;
 use rf_device::{Batch, Buffer, Client, Draws, Lists, Loss, LossInput, Touched};
 use rf_sampling::{AnySampler, ClassId};
 
-use self::checks::{check_batch, check_room, check_settings, check_shared};
+use self::checks::{check_batch, check_room, check_rows, check_settings, check_shared};
 use self::sampler::DeviceSampler;
 use super::store::HostParts;
-use super::{Leaf, SampledSoftmaxLoss, SoftmaxOutput, classes_of};
+use super::{Leaf, SampledSoftmaxLoss, SoftmaxOutput, Told, classes_of};
 use crate::card_table::CardTable;
 use crate::device::{buffer_of, tensor_of};
 use crate::labels::Terms;
-use crate::{Error, Labels, LossConfig, LossKind, OtherLabels, Sharing};
+use crate::{ClipFactor, Error, Labels, LossConfig, LossKind, OtherLabels, Sharing};
 
 /// Class table, optimizer state and sampler on a device.
 #[derive(Debug)]
@@ -42,47 +45,32 @@ pub(super) type Spendable = Arc<Mutex<Option<Vec<Touched>>>>;
 /// Gradients on a device. A step spends them.
 #[derive(Clone, Debug)]
 pub(crate) struct DeviceGradients {
-    pub touched: Spendable,
-    /// What the loss was multiplied by before the backward pass, `[1]`.
-    pub upstream: Tensor<1>,
-    /// What the gradients are multiplied by, the upstream gradient not counted.
-    scale: f32,
-    /// The upstream gradient on the host, once it was read.
-    read: OnceLock<f32>,
+    touched: Spendable,
+    /// What they are multiplied by, `[1]`: what the loss was multiplied by before the backward pass, and what clipped them.
+    factor: Tensor<1>,
 }
 
 impl PartialEq for DeviceGradients {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.touched, &other.touched) && self.scale == other.scale
+        Arc::ptr_eq(&self.touched, &other.touched)
     }
 }
 
 impl DeviceGradients {
     pub fn new(touched: Spendable, upstream: Tensor<1>) -> Self {
-        Self { touched, upstream, scale: 1.0, read: OnceLock::new() }
+        Self { touched, factor: upstream }
     }
 
-    /// The upstream gradient and the sums of squares before it, where they are.
-    pub fn on_card(&self) -> Vec<Tensor<1>> {
+    /// Sum of squares, `[1]`; zero once they are spent.
+    pub fn squared_norm(&self) -> Tensor<1> {
         let touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
-        let squared = |touched: &Touched| tensor_of(&touched.squared_norm_there(), [1], &self.upstream.device());
-        [self.upstream.clone()].into_iter().chain(touched.iter().flatten().map(squared)).collect()
+        let squared = |touched: &Touched| tensor_of(&touched.squared_norm(), [1], &self.factor.device());
+        let sum = touched.iter().flatten().map(squared).reduce(|sum, part| sum + part);
+        sum.unwrap_or_else(|| self.factor.zeros_like()) * self.factor.clone().square()
     }
 
-    /// Sum of squares, from the numbers of [`on_card`](Self::on_card).
-    pub fn squared_norm(&mut self, on_card: &[f32]) -> f64 {
-        let upstream = *self.read.get_or_init(|| on_card[0]);
-        let squared: f64 = on_card[1..].iter().map(|&squared| f64::from(squared)).sum();
-        squared * f64::from(upstream * self.scale).powi(2)
-    }
-
-    pub fn scale(&mut self, factor: f32) {
-        self.scale *= factor;
-    }
-
-    /// What the gradients are multiplied by; waits for the device, unless their norm was asked for.
-    fn factor(&self) -> f32 {
-        self.scale * self.read.get_or_init(|| self.upstream.clone().into_scalar::<f32>())
+    pub fn scale(&mut self, factor: &ClipFactor) {
+        self.factor = factor.times(self.factor.clone());
     }
 }
 
@@ -137,7 +125,7 @@ impl OnDevice {
         HostParts { table, sampler }
     }
 
-    /// Draws, loss and gradients of a batch. What comes back to the host is the loss and the number of distinct rows.
+    /// Draws, loss and gradients of a batch. Nothing comes back to the host.
     fn pass(&self, queries: &Buffer<f32>, labels: &Labels, terms: &Terms, draws: Draws) -> Result<Pass, Error> {
         let lists = self.lists(labels, terms, self.config.draws)?;
         let edges = lists.edges();
@@ -147,7 +135,7 @@ impl OnDevice {
         let gradient = loss.query_gradients(&self.table.rows, self.dim, &lists, &edges);
         let batch = Batch { queries, dim: self.dim, table: &self.table.rows, normalized, edges: &edges, loss: &loss };
         let touched = Touched::of(batch, self.sampler.places());
-        Ok(Pass { mean: touched.loss / lists.counted as f64, gradient, touched: vec![touched] })
+        Ok(Pass { total: loss.total(), counted: lists.counted, gradient, touched: vec![touched] })
     }
 
     /// The true classes of a batch with room for `draws` candidates of each query.
@@ -165,6 +153,8 @@ impl OnDevice {
         }
         let term_start: Vec<u32> = terms.offsets.iter().map(|&offset| offset as u32).collect();
         check_batch(self.table.rows.client(), &self.template, labels.len())?;
+        let candidates = if together { self.config.draws } else { draws * terms.counted };
+        check_rows(&self.table.rows, terms.ids.len() + candidates)?;
         if together {
             check_shared(self.table.rows.client(), labels.len(), self.table.rows.width(), &self.config)?;
         }
@@ -188,7 +178,7 @@ impl OnDevice {
         let taken = gradients.touched.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut touched = taken.expect("gradients on a device are spent by one step");
         self.mirror.take();
-        self.table.step(rate, &mut touched, gradients.factor());
+        self.table.step(rate, &mut touched, &buffer_of(gradients.factor.clone()));
         self.stepped = touched;
     }
 
@@ -203,7 +193,10 @@ impl OnDevice {
 }
 
 struct Pass {
-    mean: f64,
+    /// Sum of the losses, `[1]`.
+    total: Buffer<f32>,
+    /// Queries with a true class.
+    counted: usize,
     /// Of the queries, `[B, d]`.
     gradient: Buffer<f32>,
     /// Parts of the table, one but for the full loss.
@@ -226,23 +219,24 @@ impl SampledSoftmaxLoss {
         let device = queries.device();
         let draws = Draws { seed: self.seed, step: self.steps };
         let inner = if device.is_autodiff() { queries.clone().inner() } else { queries.clone() };
-        let Pass { mean, gradient, touched } = match (self.config.kind, self.config.sharing) {
+        let Pass { total, counted, gradient, touched } = match (self.config.kind, self.config.sharing) {
             (LossKind::Full, _) => parts.pass_full(&inner, labels, terms),
             (_, Sharing::Query) => parts.pass(&buffer_of(inner), labels, terms, draws)?,
             (_, Sharing::Batch) => parts.pass_together(inner, labels, terms, draws)?,
         };
         let gradient = tensor_of(&gradient, queries.dims(), &device);
-        let distinct = touched.iter().map(|touched| touched.count).sum();
+        let mean = tensor_of(&total, [1], &device) / counted as f32;
+        let told = CardFigures::new(total, counted, touched.iter().map(|touched| touched.count().clone()).collect());
         let (loss, unit) = if device.is_autodiff() {
             let slope = (queries * Tensor::from_inner(gradient)).sum();
             let unit = Tensor::<1>::ones([1], &device).require_grad();
-            let value = Tensor::<1>::full([1], mean as f32, &device);
-            (slope.clone() - slope.detach() + (unit.clone() - 1.0) + value, unit)
+            (slope.clone() - slope.detach() + (unit.clone() - 1.0) + Tensor::from_inner(mean), unit)
         } else {
-            (Tensor::full([1], mean as f32, &device), Tensor::ones([1], &device))
+            (mean, Tensor::ones([1], &device))
         };
         let touched = Arc::new(Mutex::new(Some(touched)));
         let leaf = Leaf::Device { unit, touched };
-        Ok(SoftmaxOutput { loss, mean, nll: Vec::new(), classes: Vec::new(), distinct, leaf, ln_tau })
+        let told = Told::OnCard(Arc::new(told));
+        Ok(SoftmaxOutput { loss, nll: Vec::new(), classes: Vec::new(), told, leaf, ln_tau })
     }
 }

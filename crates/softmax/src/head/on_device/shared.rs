@@ -45,7 +45,7 @@ impl OnDevice {
         let batch =
             Batch { queries: &numbers, dim, table: &self.table.rows, normalized, edges: &edges, loss: &loss.terms };
         let touched = Touched::of_shared(batch, &shared, &rows, of_rows, self.sampler.places());
-        Ok(Pass { mean: touched.loss / lists.counted as f64, gradient, touched: vec![touched] })
+        Ok(Pass { total: loss.terms.total(), counted: lists.counted, gradient, touched: vec![touched] })
     }
 
     /// Draws the candidates of a batch, and corrects its true classes where the estimator asks for it.
