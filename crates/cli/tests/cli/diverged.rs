@@ -4,7 +4,8 @@ use std::fs;
 
 use crate::rig::Rig;
 
-const SETTINGS: &str = "--set optimizer.kind=sgd --set loss.normalized=false --set optimizer.clip_norm=none \
+/// To be followed by `=` and a rate.
+pub const SETTINGS: &str = "--set optimizer.kind=sgd --set loss.normalized=false --set optimizer.clip_norm=none \
                         --set optimizer.learning_rate";
 
 #[test]

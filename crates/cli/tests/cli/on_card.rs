@@ -1,7 +1,9 @@
 //! Runs on a graphics card; software Vulkan (`mesa-vulkan-drivers`) is card enough.
 
+use std::fs;
 use std::sync::OnceLock;
 
+use crate::diverged::SETTINGS;
 use crate::rig::{Rig, text};
 
 /// Settings that have a form on the card.
@@ -106,6 +108,27 @@ fn a_run_moves_between_card_and_host() {
             |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap()["value"].as_f64().unwrap();
         assert!((perplexity(&here) / perplexity(&there) - 1.0).abs() < 1e-4, "{here} {there}");
         std::fs::remove_dir_all(rig.path("moved")).unwrap();
+    }
+}
+
+#[test]
+fn a_run_that_diverges_on_the_card_keeps_its_last_good_checkpoint() {
+    let rig = Rig::new();
+    if !has_card(&rig) {
+        return;
+    }
+    for sampler in ["cluster", "rff"] {
+        let run = |rate: &str| {
+            let settings = format!("--device wgpu --set loss.sampler.kind={sampler} {SETTINGS}={rate}");
+            format!("train tiny.toml --run {sampler} {settings}")
+        };
+        rig.done(&format!("{} --set train.steps=10", run("0.1")));
+        let good = fs::read(rig.folder(sampler).checkpoint()).unwrap();
+        // Steps that follow the one that diverged are under way when it is noticed.
+        let errors = rig.halted(rig.command(&format!("{} --resume", run("1e30"))));
+        assert!(errors.contains("error: training diverged: the ") && !errors.contains("panicked"), "{errors}");
+        assert!(errors.contains("not finite at step 1") && errors.contains("the checkpoint of step 10 is"), "{errors}");
+        assert!(fs::read(rig.folder(sampler).checkpoint()).unwrap() == good);
     }
 }
 
