@@ -7,7 +7,7 @@ use crate::buffer::{cube_dim, grid};
 use crate::loss::{Candidates, Loss, total};
 use crate::segments::Segments;
 use crate::sort::sort;
-use crate::table::{lanes, number};
+use crate::table::{lane, lanes};
 use crate::{Buffer, Table};
 
 /// Where each class lies in the order of a sampler's leaves.
@@ -61,11 +61,12 @@ impl Touched {
         let Batch { queries, dim, table, normalized, edges, loss } = batch;
         let (client, width) = (queries.client(), table.width());
         let Grouped { most, classes, segments, numbers } = Grouped::of(&edges.ids, table.rows(), places);
-        let gradients = Buffer::empty(client, most * width);
+        let (gradients, lanes) = (Buffer::empty(client, most * width), lanes(&[dim, width]));
         add_edges::launch(
             client,
-            grid(most * width),
+            grid(most * width / lanes),
             cube_dim(),
+            lanes,
             queries.arg(),
             table.arg(),
             classes.arg(),
@@ -147,7 +148,10 @@ impl Touched {
         assert_eq!(state.len(), rule.states(), "state tables of {rule:?}");
         let client = table.client();
         // A kernel has all its arguments, whatever the rule needs of them.
-        let unused = [Buffer::<f32>::empty(client, 1), Buffer::<f32>::empty(client, 1)];
+        let unused = [Buffer::<f32>::empty(client, 0), Buffer::<f32>::empty(client, 0)];
+        // One number of state goes with one number of a row, or with all of them.
+        let lanes = if rule == Rule::RowWiseAdagrad { 1 } else { lanes(&[table.width()]) };
+        let width = table.width() / lanes;
         for (number, rows) in table.shards().iter().enumerate() {
             let state_of = |at: usize| state.get(at).map_or(&unused[at], |table| &table.shards()[number]).arg();
             let first = number * table.shard_rows();
@@ -168,8 +172,9 @@ impl Touched {
             }
             step_rows::launch(
                 client,
-                grid(self.most * table.width()),
+                grid(self.most * width),
                 cube_dim(),
+                lanes,
                 self.classes.arg(),
                 factor.arg(),
                 self.count.arg(),
@@ -179,7 +184,7 @@ impl Touched {
                 state_of(1),
                 first,
                 table.shard_rows(),
-                table.width(),
+                width,
                 rate,
                 second,
                 rule as u32,
@@ -314,12 +319,12 @@ fn name_classes(
     }
 }
 
-/// One number of one row's gradient a unit.
+/// A few numbers of one row's gradient a unit.
 #[cube(launch)]
 #[allow(clippy::too_many_arguments)]
-fn add_edges(
-    queries: &[f32],
-    shards: Sequence<Box<[f32]>>,
+fn add_edges<N: Size>(
+    queries: &[Vector<f32, N>],
+    shards: Sequence<Box<[Vector<f32, N>]>>,
     classes: &[u32],
     starts: &[u32],
     numbers: &[u32],
@@ -327,7 +332,7 @@ fn add_edges(
     weights: &[f32],
     plain: &[f32],
     inverse: &[f32],
-    gradients: &mut [f32],
+    gradients: &mut [Vector<f32, N>],
     count: &[u32],
     most: usize,
     shard_rows: usize,
@@ -335,28 +340,30 @@ fn add_edges(
     #[comptime] bias: bool,
     #[comptime] normalized: bool,
 ) {
-    let width = comptime!(dim + bias as usize);
+    let lanes = N::value();
+    let reads = comptime!(dim / lanes);
+    let width = comptime!((dim + bias as usize) / lanes);
     let row = ABSOLUTE_POS / width;
     if row < most && row < count[0] as usize {
         let column = ABSOLUTE_POS % width;
-        let mut sum = 0.0f32;
+        let mut sum = Vector::<f32, N>::new(0.0f32);
         let mut radial = 0.0f32;
         let mut scale = 1.0f32;
         for at in starts[row] as usize..starts[row + 1] as usize {
             let edge = numbers[at] as usize;
             let weight = weights[edge];
-            if column < dim {
-                sum += weight * queries[edge_queries[edge] as usize * dim + column];
+            if column < reads {
+                sum += Vector::<f32, N>::new(weight) * queries[edge_queries[edge] as usize * reads + column];
                 radial += weight * plain[edge];
                 scale = inverse[edge];
             } else {
-                sum += weight;
+                sum += Vector::<f32, N>::new(weight);
             }
         }
         if comptime!(normalized) {
-            if column < dim {
-                let x = number(&shards, shard_rows, classes[row] as usize, column, width);
-                sum = (sum - radial * x * scale) * scale;
+            if column < reads {
+                let x = lane(&shards, shard_rows, classes[row] as usize, column, width);
+                sum = (sum - Vector::<f32, N>::new(radial * scale) * x) * Vector::<f32, N>::new(scale);
             }
         }
         gradients[ABSOLUTE_POS] = sum;
@@ -399,17 +406,17 @@ fn add_squares(
     }
 }
 
-/// One number of one row a unit; rows of other shards are left alone.
+/// A few numbers of one row a unit; rows of other shards are left alone.
 #[cube(launch)]
 #[allow(clippy::too_many_arguments)]
-fn step_rows(
+fn step_rows<N: Size>(
     classes: &[u32],
     factor: &[f32],
     count: &[u32],
-    gradients: &mut [f32],
-    rows: &mut [f32],
-    first_state: &mut [f32],
-    second_state: &mut [f32],
+    gradients: &mut [Vector<f32, N>],
+    rows: &mut [Vector<f32, N>],
+    first_state: &mut [Vector<f32, N>],
+    second_state: &mut [Vector<f32, N>],
     first: usize,
     shard_rows: usize,
     width: usize,
@@ -422,7 +429,8 @@ fn step_rows(
         let class = classes[row] as usize;
         if class >= first && class < first + shard_rows {
             let at = (class - first) * width + ABSOLUTE_POS % width;
-            let g = factor[0] * gradients[ABSOLUTE_POS];
+            let g = Vector::<f32, N>::new(factor[0]) * gradients[ABSOLUTE_POS];
+            let rate = Vector::<f32, N>::new(rate);
             let x = rows[at];
             gradients[ABSOLUTE_POS] = x;
             if comptime!(rule == 0) {
@@ -430,15 +438,16 @@ fn step_rows(
             } else if comptime!(rule == 1) {
                 let sum = first_state[at] + g * g;
                 first_state[at] = sum;
-                rows[at] = x - rate * g / (sum.sqrt() + 1e-10f32);
+                rows[at] = x - rate * g / (sum.sqrt() + Vector::<f32, N>::new(1e-10f32));
             } else if comptime!(rule == 2) {
-                rows[at] = x - rate * g / (first_state[class - first].sqrt() + 1e-8f32);
+                rows[at] = x - rate * g / (first_state[class - first].sqrt() + Vector::<f32, N>::new(1e-8f32));
             } else {
-                let m = 0.9f32 * first_state[at] + 0.1f32 * g;
-                let v = 0.999f32 * second_state[at] + 0.001f32 * g * g;
+                let m = Vector::<f32, N>::new(0.9f32) * first_state[at] + Vector::<f32, N>::new(0.1f32) * g;
+                let v = Vector::<f32, N>::new(0.999f32) * second_state[at] + Vector::<f32, N>::new(0.001f32) * g * g;
                 first_state[at] = m;
                 second_state[at] = v;
-                rows[at] = x - rate * m / (v.sqrt() * second + 1e-8f32);
+                let spread = v.sqrt() * Vector::<f32, N>::new(second) + Vector::<f32, N>::new(1e-8f32);
+                rows[at] = x - rate * m / spread;
             }
         }
     }
@@ -448,8 +457,6 @@ fn step_rows(
 mod tests {
     use super::*;
     use crate::testing::{client, numbers};
-
-    const WIDTH: usize = 3;
 
     fn touched(client: &Client, classes: &[u32], gradients: &[f32]) -> Touched {
         Touched::rows(&Buffer::upload(client, classes), Buffer::upload(client, gradients))
@@ -482,25 +489,28 @@ mod tests {
     #[test]
     fn rules_step_the_named_rows_and_no_other() {
         let Some(client) = client() else { return };
-        let (classes, gradients) = ([1, 3, 4, 7], numbers(4 * WIDTH, 5));
-        for rule in [Rule::Sgd, Rule::Adagrad, Rule::RowWiseAdagrad, Rule::LazyAdam] {
-            let mut rows = numbers(9 * WIDTH, 6);
-            let width = if rule == Rule::RowWiseAdagrad { 1 } else { WIDTH };
+        let rules = [Rule::Sgd, Rule::Adagrad, Rule::RowWiseAdagrad, Rule::LazyAdam];
+        // Number by number, and by fours.
+        for (rule, columns) in rules.into_iter().flat_map(|rule| [(rule, 3), (rule, 8)]) {
+            let (classes, gradients) = ([1, 3, 4, 7], numbers(4 * columns, 5));
+            let mut rows = numbers(9 * columns, 6);
+            let width = if rule == Rule::RowWiseAdagrad { 1 } else { columns };
             let mut state: Vec<Vec<f32>> =
                 (0..rule.states()).map(|_| numbers(9 * width, 7).iter().map(|x| x.abs()).collect()).collect();
-            let table = Table::in_shards(&client, &rows, WIDTH, 4);
+            let table = Table::in_shards(&client, &rows, columns, 4);
             let tables: Vec<Table> = state.iter().map(|state| Table::in_shards(&client, state, width, 4)).collect();
             let step = Step { rule, rate: 0.1, second: 1.3 };
             let mut on_device = touched(&client, &classes, &gradients);
-            let before: Vec<f32> = classes.iter().flat_map(|&c| rows[c as usize * WIDTH..][..WIDTH].to_vec()).collect();
+            let before: Vec<f32> =
+                classes.iter().flat_map(|&c| rows[c as usize * columns..][..columns].to_vec()).collect();
             on_device.step(&table, &tables, step, &Buffer::upload(&client, &[0.5]));
             assert_eq!(on_device.download().1, before);
 
-            for (&class, g) in classes.iter().zip(gradients.chunks(WIDTH)) {
+            for (&class, g) in classes.iter().zip(gradients.chunks(columns)) {
                 let at = class as usize;
                 let g: Vec<f32> = g.iter().map(|g| 0.5 * g).collect();
                 let mut of_row: Vec<Vec<f32>> = state.iter().map(|s| s[at * width..][..width].to_vec()).collect();
-                stepped(rule, &mut rows[at * WIDTH..][..WIDTH], &g, &mut of_row, step);
+                stepped(rule, &mut rows[at * columns..][..columns], &g, &mut of_row, step);
                 state.iter_mut().zip(of_row).for_each(|(s, row)| s[at * width..][..width].copy_from_slice(&row));
             }
             let close = |got: &[f32], want: &[f32]| got.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-5);
