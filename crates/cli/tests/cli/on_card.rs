@@ -178,6 +178,7 @@ fn steps_of_a_head_are_timed_on_the_card() {
     assert!(
         rows.iter().all(|row| row["milliseconds"].as_f64() > Some(0.0) && row["distinct_rows"].as_f64() > Some(6.0))
     );
+    assert!(rows.iter().all(|row| row["milliseconds_in_flight"].as_f64() > Some(0.0)));
     let shared = "--classes 300 --dim 8 --batch 6 --draws 40 --repeat 3 --sharing batch --samplers uniform";
     let json = rig.done(&format!("bench step --device wgpu {shared} --json"));
     let outcome: serde_json::Value = serde_json::from_str(&json).unwrap();

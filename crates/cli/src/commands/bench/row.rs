@@ -34,6 +34,10 @@ pub struct Row {
     /// `milliseconds` over `distinct_rows`, for `step`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub milliseconds_per_row: Option<f64>,
+    /// Of a step among several that wait for the card once, for `step` on a card: there `milliseconds` waits after every part, and training
+    /// does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub milliseconds_in_flight: Option<f64>,
     /// Median of each part by itself.
     pub parts: BTreeMap<&'static str, f64>,
     /// Bytes that the sampler keeps.
@@ -84,6 +88,7 @@ impl Row {
             milliseconds_max: times.max,
             evaluation_milliseconds: None,
             milliseconds_per_row: None,
+            milliseconds_in_flight: None,
             parts: laps.medians(),
             bytes: bytes as u64,
             table_and_sampler_bytes: None,
@@ -125,7 +130,8 @@ impl Row {
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { milliseconds, milliseconds_min, milliseconds_max, repeats, .. } = self;
-        write!(f, "{milliseconds:.3} ms ({milliseconds_min:.3}–{milliseconds_max:.3}), {repeats} repetitions")
+        write!(f, "{milliseconds:.3} ms ({milliseconds_min:.3}–{milliseconds_max:.3}), {repeats} repetitions")?;
+        self.milliseconds_in_flight.map_or(Ok(()), |time| write!(f, "; {time:.3} ms without waiting for each"))
     }
 }
 

@@ -1,5 +1,7 @@
 //! A whole training step of the head.
 
+use std::time::Instant;
+
 use burn::tensor::Device;
 use rf_sampling::{ClassId, Sampler, Work};
 use rf_softmax::{HeadGradients, RowGradients, RowOptimizer, SampledSoftmaxLoss, to_vec};
@@ -16,6 +18,9 @@ pub const STEP: [&str; 5] = ["draw", "loss", "backward", "rows", "refresh"];
 /// Learning rate: it moves the rows, and changes nothing in the time.
 pub const RATE: f64 = 0.01;
 
+/// Steps that wait for a card together.
+const IN_FLIGHT: u64 = 8;
+
 /// Rows that are touched together before the clock starts.
 const TOUCHED_TOGETHER: usize = 1 << 16;
 
@@ -29,6 +34,9 @@ pub fn measure(case: &Case, device: &Device) -> anyhow::Result<Row> {
     let once: fn(&Case, &mut SampledSoftmaxLoss, u64) -> _ = if on_host { once } else { once_on_card };
     let laps = case.pace.run(|number| once(case, &mut head, number))?;
     let mut row = Row::new(case, &laps, &STEP, head.sampler_bytes());
+    if !on_host {
+        row.milliseconds_in_flight = Some(in_flight(case, &mut head)?);
+    }
     row.set_memory(head.bytes() as u64, peak_memory_bytes());
     row.set_costs(cost::of_step(case, &laps.counts()), &STEP);
     Ok(row)
@@ -94,4 +102,20 @@ fn once_on_card(case: &Case, head: &mut SampledSoftmaxLoss, number: u64) -> anyh
     // Queries that share their draws are compared with all of them too.
     let pairs = case.batch * (1 + case.draws);
     Ok(Lap { parts: watch.parts(), counts: Counts::new(output.distinct(), pairs, Work::default()) })
+}
+
+/// Milliseconds of a step where several are handed to the card one behind the other, as in training.
+fn in_flight(case: &Case, head: &mut SampledSoftmaxLoss) -> anyhow::Result<f64> {
+    let device = head.device().clone();
+    let batches: Vec<_> = (0..IN_FLIGHT).map(|number| inputs::batch(case, number, &device)).collect();
+    device.sync()?;
+    let began = Instant::now();
+    for (h, targets) in batches {
+        let output = head.forward_ids(h.require_grad(), &targets)?;
+        let gradients = head.gradient(&output, &mut output.loss.backward());
+        head.step_rows(RATE, &gradients)?;
+        head.refresh(&[], &[])?;
+    }
+    device.sync()?;
+    Ok(began.elapsed().as_secs_f64() * 1e3 / IN_FLIGHT as f64)
 }
