@@ -90,30 +90,29 @@ impl SparseGradients for RowGradients {
 
 impl SparseGradients for HeadGradients {
     fn squared_norm(&self) -> SquaredNorm {
-        let ln_tau = self.ln_tau.as_ref().map(|gradient| gradient.squared_norm().on_host.unwrap_or(0.0));
         #[cfg(feature = "device")]
         if let Some(gradients) = &self.on_device {
-            return SquaredNorm { on_host: ln_tau, on_card: Some(gradients.squared_norm()) };
+            return SquaredNorm { on_host: None, on_card: Some(gradients.squared_norm()) };
         }
-        let classes = self.classes.squared_norm();
-        SquaredNorm { on_host: classes.on_host.map(|sum| sum + ln_tau.unwrap_or(0.0)), on_card: None }
+        let of_rows = |gradient: &RowGradients| gradient.squared_norm().on_host.unwrap_or(0.0);
+        let sum = of_rows(&self.classes) + self.ln_tau.as_ref().map_or(0.0, of_rows);
+        SquaredNorm { on_host: Some(sum), on_card: None }
     }
 
     fn scale(&mut self, factor: &ClipFactor) {
-        self.ln_tau.iter_mut().for_each(|gradient| gradient.scale(factor));
         #[cfg(feature = "device")]
         if let Some(gradients) = &mut self.on_device {
             return gradients.scale(factor);
         }
         self.classes.scale(factor);
+        self.ln_tau.iter_mut().for_each(|gradient| gradient.scale(factor));
     }
 }
 
 /// Scales all gradients of a step by one factor so that their Euclidean norm is at most `max_norm`, and returns the norm
 /// before. Dense gradients and touched rows count together, as if they were one vector.
 ///
-/// Where all touched rows are on a graphics card nothing waits for it, and norm and factor are numbers of 32 bits. Where
-/// some are on the host (a temperature that is trained) it waits once.
+/// Where all touched rows are on a graphics card nothing waits for it, and norm and factor are numbers of 32 bits.
 ///
 /// # Shapes
 /// Any: the norm is over all numbers.

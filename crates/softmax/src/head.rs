@@ -48,8 +48,6 @@ pub struct SampledSoftmaxLoss {
     ignore_index: Option<i64>,
     classes: usize,
     store: Store,
-    /// One row of one number, `ln tau`.
-    ln_tau: RowTable,
     /// Steps taken: with the seed it fixes the draws.
     steps: u64,
     device: Device,
@@ -134,7 +132,7 @@ pub struct HeadGradients {
     pub classes: RowGradients,
     /// Of `ln tau`, if it is trained.
     pub ln_tau: Option<RowGradients>,
-    /// Of the class rows on a graphics card, where they stay; `classes` is then empty.
+    /// Of both on a graphics card, where they stay; `classes` is then empty, and `ln_tau` none.
     #[cfg(feature = "device")]
     pub(crate) on_device: Option<on_device::DeviceGradients>,
 }
@@ -164,9 +162,9 @@ impl SampledSoftmaxLoss {
         };
         let ln_tau = RowTable::from_rows(vec![loss.tau.ln()], 1, optimizer);
         let classes = table.rows();
-        let store = Store::new(HostParts { table, sampler: Arc::new(sampler) }, device, dim, &loss)?;
+        let store = Store::new(HostParts { table, sampler: Arc::new(sampler), ln_tau }, device, dim, &loss)?;
         let device = device.clone();
-        Ok(Self { config: loss, dim, seed, ignore_index, classes, store, ln_tau, steps: 0, device })
+        Ok(Self { config: loss, dim, seed, ignore_index, classes, store, steps: 0, device })
     }
 
     /// Number of classes `n`.
@@ -216,7 +214,7 @@ impl SampledSoftmaxLoss {
 
     /// Inverse temperature, as trained so far.
     pub fn tau(&self) -> f32 {
-        self.ln_tau.data()[0].exp()
+        self.store.ln_tau().data()[0].exp()
     }
 
     /// Bytes of table, optimizer state and sampler.
@@ -309,17 +307,19 @@ impl SampledSoftmaxLoss {
     pub fn gradient(&self, output: &SoftmaxOutput, grads: &mut Gradients) -> HeadGradients {
         const FOREIGN: &str = "the output belongs to these gradients";
         let ln_tau = output.ln_tau.grad_remove(grads);
-        let ln_tau = ln_tau.map(|value| RowGradients { ids: vec![0], values: to_vec(value) });
         match &output.leaf {
             Leaf::Rows(rows) => {
+                let ln_tau = ln_tau.map(|value| RowGradients { ids: vec![0], values: to_vec(value) });
                 let values = to_vec(rows.grad_remove(grads).expect(FOREIGN));
                 HeadGradients::new(RowGradients { ids: output.classes.clone(), values }, ln_tau)
             }
             #[cfg(feature = "device")]
             Leaf::Device { unit, touched } => {
                 let upstream = unit.grad_remove(grads).expect(FOREIGN);
-                let on_device = Some(on_device::DeviceGradients::new(touched.clone(), upstream));
-                HeadGradients { on_device, ..HeadGradients::new(RowGradients::default(), ln_tau) }
+                let Store::Device(parts) = &self.store else { panic!("{FOREIGN}") };
+                let ln_tau = ln_tau.map(|value| parts.ln_tau.gradient(&[0], Some(value)));
+                let on_device = Some(on_device::DeviceGradients::new(touched.clone(), upstream, ln_tau));
+                HeadGradients { on_device, ..HeadGradients::new(RowGradients::default(), None) }
             }
         }
     }
@@ -329,7 +329,7 @@ impl SampledSoftmaxLoss {
     fn queries(&self, h: Tensor<2>) -> Result<(Tensor<2>, Tensor<2>), Error> {
         let h = if self.config.normalized { normalize_rows(h, self.dim) } else { h };
         if self.config.learn_tau {
-            let ln_tau = self.ln_tau.gather(&[0], &h.device())?;
+            let ln_tau = self.store.gather_ln_tau(&h.device())?;
             return Ok((h * ln_tau.clone().exp(), ln_tau));
         }
         let constant = Tensor::zeros([1, 1], &h.device());

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Gradients, Tensor};
 mod on_card;
 
 #[cfg(feature = "device")]
-use self::on_card::{CardGradients, CardRows};
+pub(crate) use self::on_card::{CardGradients, CardRows};
 use crate::state::{NamedTensor, StateSource};
 use crate::{ClipFactor, Error, RowGradients, RowTable, SparseGradients, SquaredNorm, to_vec};
 

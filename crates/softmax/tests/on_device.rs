@@ -5,11 +5,12 @@
 #[path = "common/card.rs"]
 mod common;
 
+use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use common::{BATCH, CLASSES, DIM, batch, card, exact, host, step};
 use rf_softmax::{
-    ClusterConfig, Error, Grouping, Labels, LeafLaw, OtherLabels, QuadraticConfig, RffConfig, RowOptimizer,
-    SampledSoftmaxLoss, SampledSoftmaxLossConfig, SamplerConfig, UnigramConfig, to_vec,
+    ClusterConfig, Error, Figures, Grouping, Labels, LeafLaw, OtherLabels, QuadraticConfig, RffConfig, RowOptimizer,
+    SampledSoftmaxLoss, SampledSoftmaxLossConfig, SamplerConfig, UnigramConfig, clip_global_norm, to_vec,
 };
 
 fn config(sampler: SamplerConfig) -> SampledSoftmaxLossConfig {
@@ -119,11 +120,41 @@ fn a_run_on_the_card_is_repeatable_and_its_loss_falls_with_a_trained_temperature
 }
 
 #[test]
+fn a_trained_temperature_and_what_a_step_tells_are_those_of_the_host() {
+    let Some(card) = card() else { return };
+    let [there, here] = [&card, &host()].map(|device| {
+        let full = config(SamplerConfig::Uniform {}).with_kind(rf_softmax::LossKind::Full).with_learned_tau(true);
+        let mut head = full.with_optimizer(RowOptimizer::Sgd).init(device).unwrap();
+        let told: Vec<Figures> = (0..5).map(|number| clipped_step(&mut head, number)).collect();
+        (told, head.tau())
+    });
+    assert!((there.1 - here.1).abs() < 1e-4 && here.1 != 4.0, "{} and {}", there.1, here.1);
+    for (there, here) in there.0.iter().zip(&here.0) {
+        let close = |a: f64, b: f64| (a - b).abs() < 1e-4 * b;
+        assert!(close(there.loss, here.loss) && close(there.norm, here.norm), "{there:?} and {here:?}");
+        assert_eq!(there.rows, CLASSES);
+    }
+}
+
+/// A step without an encoder, whose rows and temperature are clipped.
+fn clipped_step(head: &mut SampledSoftmaxLoss, number: u64) -> Figures {
+    let (h, targets) = batch(number, head.device());
+    let output = head.forward_ids(h, &targets).unwrap();
+    let mut gradients = head.gradient(&output, &mut output.loss.backward());
+    let nothing = burn::nn::DropoutConfig::new(0.0).init();
+    let norm = clip_global_norm(&mut GradientsParams::new(), &nothing, &mut [&mut gradients], 0.05);
+    let figures = output.figures(norm);
+    assert_eq!(figures.known().is_some(), head.is_on_host());
+    head.step(0.5, &gradients).unwrap();
+    figures.wait()
+}
+
+#[test]
 fn a_head_moves_between_card_and_host_and_trains_on() {
     let Some(card) = card() else { return };
     let folder = tempfile::tempdir().unwrap();
     for sampler in [cluster(7), rff(LeafLaw::Features), rff(LeafLaw::Gauss), SamplerConfig::Uniform {}] {
-        let config = config(sampler);
+        let config = config(sampler).with_learned_tau(true);
         for (from, to) in [(&card, &host()), (&host(), &card)] {
             let path = folder.path().join("head.safetensors");
             let mut here = config.clone().init(from).unwrap();
@@ -133,7 +164,8 @@ fn a_head_moves_between_card_and_host_and_trains_on() {
             here.save_file(&path).unwrap();
             let mut there = config.clone().init(to).unwrap();
             there.load_file(&path).unwrap();
-            assert_eq!(there.table().data(), here.table().data());
+            assert_eq!((there.table().data(), there.tau()), (here.table().data(), here.tau()));
+            assert!(here.tau() != 4.0);
             let [a, b] = [&here, &there].map(|head| head.state());
             assert!(a.iter().zip(&b).all(|(a, b)| (&a.name, &a.shape) == (&b.name, &b.shape)));
             assert!((exact(&here) - exact(&there)).abs() < 1e-5);

@@ -11,9 +11,9 @@ use crate::{Error, StateFile};
 impl SampledSoftmaxLoss {
     /// Rows, optimizer state, temperature and sampler, for a checkpoint.
     pub fn state(&self) -> Vec<NamedTensor<'_>> {
-        let HostParts { table, sampler } = self.store.host();
+        let HostParts { table, sampler, ln_tau } = self.store.host();
         let mut tensors = table.state("classes");
-        tensors.extend(self.ln_tau.state("ln_tau"));
+        tensors.extend(ln_tau.state("ln_tau"));
         tensors.push(NamedTensor::u64("head.seed".into(), vec![self.seed]));
         tensors.push(NamedTensor::u64("head.steps".into(), vec![self.steps]));
         tensors.extend(sampler_state::of(sampler));
@@ -29,10 +29,10 @@ impl SampledSoftmaxLoss {
     pub fn restore(&mut self, source: &mut dyn StateSource) -> Result<(), Error> {
         match &mut self.store {
             Store::Host(parts) => {
-                let HostParts { table, sampler } = parts;
+                let HostParts { table, sampler, ln_tau } = parts;
                 let sampler = Arc::get_mut(sampler).ok_or(Error::Shared)?;
                 let saved = table.saved("classes", source)?;
-                let ln_tau = self.ln_tau.saved("ln_tau", source)?;
+                let saved_tau = ln_tau.saved("ln_tau", source)?;
                 let seed = source.u64("head.seed", 1)?[0];
                 if seed != self.seed {
                     let why = format!("the saved head has the seed {seed}");
@@ -41,7 +41,7 @@ impl SampledSoftmaxLoss {
                 let steps = source.u64("head.steps", 1)?[0];
                 // The sampler comes last: it refuses before it changes anything, and after it nothing can fail.
                 sampler_state::restore(sampler, classes_of(&saved, &self.config), source)?;
-                (*table, self.ln_tau, self.steps) = (saved, ln_tau, steps);
+                (*table, *ln_tau, self.steps) = (saved, saved_tau, steps);
                 Ok(())
             }
             #[cfg(feature = "device")]

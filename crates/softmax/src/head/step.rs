@@ -26,10 +26,13 @@ impl SampledSoftmaxLoss {
     /// [`Error::Shared`] while a clone is alive.
     pub fn step_rows(&mut self, rate: f64, gradients: &HeadGradients) -> Result<Vec<f32>, Error> {
         let before = match &mut self.store {
-            Store::Host(HostParts { table, sampler }) => {
+            Store::Host(HostParts { table, sampler, ln_tau }) => {
                 let sampler = Arc::get_mut(sampler).ok_or(Error::Shared)?;
                 let before = if sampler.reads_before() { table.read(&gradients.classes.ids)? } else { Vec::new() };
                 table.step(rate, &gradients.classes)?;
+                if let Some(gradient) = &gradients.ln_tau {
+                    ln_tau.step(rate, gradient)?;
+                }
                 before
             }
             #[cfg(feature = "device")]
@@ -39,9 +42,6 @@ impl SampledSoftmaxLoss {
                 Vec::new()
             }
         };
-        if let Some(gradient) = &gradients.ln_tau {
-            self.ln_tau.step(rate, gradient)?;
-        }
         self.steps += 1;
         Ok(before)
     }
@@ -53,7 +53,7 @@ impl SampledSoftmaxLoss {
     /// [`Error::Shared`] while a clone is alive; [`Error::Sampler`] if a row is not finite.
     pub fn refresh(&mut self, ids: &[ClassId], before: &[f32]) -> Result<(), Error> {
         match &mut self.store {
-            Store::Host(HostParts { table, sampler }) => {
+            Store::Host(HostParts { table, sampler, .. }) => {
                 let sampler = Arc::get_mut(sampler).ok_or(Error::Shared)?;
                 Ok(sampler.refresh(ids, before, classes_of(table, &self.config))?)
             }

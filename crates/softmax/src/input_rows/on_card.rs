@@ -12,7 +12,7 @@ use crate::{ClipFactor, Error, RowTable};
 
 /// Rows and optimizer state.
 #[derive(Debug)]
-pub(super) struct CardRows {
+pub(crate) struct CardRows {
     table: CardTable,
     /// Without autodiff.
     device: Device,
@@ -20,8 +20,8 @@ pub(super) struct CardRows {
 }
 
 /// Gradients of some rows. A step spends them.
-#[derive(Debug)]
-pub(super) struct CardGradients {
+#[derive(Clone, Debug)]
+pub(crate) struct CardGradients {
     touched: Option<Touched>,
     /// Sum of squares before the factor, `[1]`.
     squares: Tensor<1>,
@@ -60,7 +60,12 @@ impl CardRows {
 
     /// The table as it is now.
     pub fn mirror(&self) -> &RowTable {
-        self.mirror.get_or_init(|| self.table.download())
+        self.mirror.get_or_init(|| self.download())
+    }
+
+    /// A copy of it on the host.
+    pub fn download(&self) -> RowTable {
+        self.table.download()
     }
 
     /// # Errors

@@ -10,7 +10,7 @@ pub(super) use self::figures::CardFigures;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use rf_device::{Batch, Buffer, Client, Draws, Lists, Loss, LossInput, Touched};
 use rf_sampling::{AnySampler, ClassId};
 
@@ -19,7 +19,8 @@ use self::sampler::DeviceSampler;
 use super::store::HostParts;
 use super::{Leaf, SampledSoftmaxLoss, SoftmaxOutput, Told, classes_of};
 use crate::card_table::CardTable;
-use crate::device::{buffer_of, tensor_of};
+use crate::device::{buffer_of, plain, tensor_of};
+use crate::input_rows::{CardGradients, CardRows};
 use crate::labels::Terms;
 use crate::{ClipFactor, Error, Labels, LossConfig, LossKind, OtherLabels, Sharing};
 
@@ -27,6 +28,8 @@ use crate::{ClipFactor, Error, Labels, LossConfig, LossKind, OtherLabels, Sharin
 #[derive(Debug)]
 pub(crate) struct OnDevice {
     table: CardTable,
+    /// One row of one number, `ln tau`.
+    pub(super) ln_tau: CardRows,
     sampler: DeviceSampler,
     /// The sampler that the one on the device was made from.
     template: Arc<AnySampler>,
@@ -48,6 +51,7 @@ pub(crate) struct DeviceGradients {
     touched: Spendable,
     /// What they are multiplied by, `[1]`: what the loss was multiplied by before the backward pass, and what clipped them.
     factor: Tensor<1>,
+    ln_tau: Option<CardGradients>,
 }
 
 impl PartialEq for DeviceGradients {
@@ -57,8 +61,8 @@ impl PartialEq for DeviceGradients {
 }
 
 impl DeviceGradients {
-    pub fn new(touched: Spendable, upstream: Tensor<1>) -> Self {
-        Self { touched, factor: upstream }
+    pub fn new(touched: Spendable, upstream: Tensor<1>, ln_tau: Option<CardGradients>) -> Self {
+        Self { touched, factor: upstream, ln_tau }
     }
 
     /// Sum of squares, `[1]`; zero once they are spent.
@@ -66,11 +70,13 @@ impl DeviceGradients {
         let touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
         let squared = |touched: &Touched| tensor_of(&touched.squared_norm(), [1], &self.factor.device());
         let sum = touched.iter().flatten().map(squared).reduce(|sum, part| sum + part);
-        sum.unwrap_or_else(|| self.factor.zeros_like()) * self.factor.clone().square()
+        let rows = sum.unwrap_or_else(|| self.factor.zeros_like()) * self.factor.clone().square();
+        self.ln_tau.iter().fold(rows, |sum, gradient| sum + gradient.squared_norm())
     }
 
     pub fn scale(&mut self, factor: &ClipFactor) {
         self.factor = factor.times(self.factor.clone());
+        self.ln_tau.iter_mut().for_each(|gradient| gradient.scale(factor));
     }
 }
 
@@ -79,13 +85,20 @@ impl OnDevice {
     ///
     /// # Errors
     /// [`Error::BadSetting`] for a setting that has no form there; [`Error::TooLarge`] if the device has no room.
-    pub fn upload(client: Client, parts: &HostParts, dim: usize, config: &LossConfig) -> Result<Self, Error> {
+    pub fn upload(
+        client: Client,
+        device: &Device,
+        parts: &HostParts,
+        dim: usize,
+        config: &LossConfig,
+    ) -> Result<Self, Error> {
         check_settings(config)?;
-        let HostParts { table: rows, sampler } = parts;
+        let HostParts { table: rows, sampler, ln_tau } = parts;
         let table = CardTable::upload(&client, rows, check_room(&client, parts, dim, config)?);
         let on_device = DeviceSampler::upload(&client, sampler, classes_of(rows, config), &table.rows, config)?;
         Ok(Self {
             table,
+            ln_tau: CardRows::upload(client, ln_tau, plain(device))?,
             sampler: on_device,
             template: sampler.clone(),
             refreshes: 0,
@@ -122,7 +135,7 @@ impl OnDevice {
         let table = self.table.download();
         let mut sampler = self.template.clone();
         self.sampler.download_into(&mut sampler, classes_of(&table, &self.config), self.refreshes);
-        HostParts { table, sampler }
+        HostParts { table, sampler, ln_tau: self.ln_tau.download() }
     }
 
     /// Draws, loss and gradients of a batch. Nothing comes back to the host.
@@ -180,6 +193,9 @@ impl OnDevice {
         self.mirror.take();
         self.table.step(rate, &mut touched, &buffer_of(gradients.factor.clone()));
         self.stepped = touched;
+        if let Some(gradient) = &gradients.ln_tau {
+            self.ln_tau.step(rate, &mut gradient.clone());
+        }
     }
 
     /// The sampler takes up the rows of the last step.
